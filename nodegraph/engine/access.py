@@ -1,0 +1,71 @@
+"""What a run knows of the files it names: where they are, their digests, and whether they changed while they were used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nodegraph.graph.plan import PlanNode
+from nodegraph.sdk.errors import NodeError, Problem
+from nodegraph.sdk.values import ModelFile
+from nodegraph.store import Digests, Roots, signature
+from nodegraph.store.files import model_parts
+
+
+class UsedFile(NamedTuple):
+    """A file as it was when its digest was taken."""
+
+    path: Path
+    signatures: tuple[Any, ...]
+
+    def unchanged(self) -> bool:
+        return _signatures(self.path) == self.signatures
+
+
+class FileAccess:
+    """Files by (kind, name), resolved once per run. `prepare` does the slow part, off the loop."""
+
+    def __init__(self, roots: Roots, digests: Digests) -> None:
+        self._roots, self._digests = roots, digests
+        self._known: dict[tuple[str, str], tuple[str, UsedFile]] = {}
+
+    def prepare(self, nodes: list[PlanNode]) -> list[Problem]:
+        """Find, check and digest every file that the nodes name; what is wrong comes back as problems."""
+        problems = []
+        for node in nodes:
+            for spec in node.spec.inputs:
+                name = node.values.get(spec.name) if spec.file else None
+                if name is not None:
+                    try:
+                        self._find(spec.file, name)
+                    except NodeError as error:
+                        problem = error.problem(node.id, "bad_file")
+                        problems.append(Problem(**{**problem.to_json(), "socket": spec.name}))  # type: ignore[arg-type]
+        self._digests.remember()
+        return problems
+
+    def digest(self, kind: str, name: str) -> str:
+        """The sha256 of a file's content. Raises NodeError."""
+        return self._find(kind, name)[0]
+
+    def argument(self, kind: str, name: str) -> tuple[Any, UsedFile]:
+        """What the node receives for a file input, and the file as it was. Raises NodeError."""
+        digest, used = self._find(kind, name)
+        return (used.path if kind == "file" else ModelFile(name, used.path, digest)), used
+
+    def _find(self, kind: str, name: str) -> tuple[str, UsedFile]:
+        found = self._known.get((kind, name))
+        if found is None:
+            path = self._roots.find_file(name) if kind == "file" else self._roots.find_model(name)
+            if kind == "file" and path.is_dir():
+                raise NodeError(f"{path} is a folder.", expected="a file", got="a folder")
+            used = UsedFile(path, _signatures(path))
+            found = self._known[kind, name] = (self._digests.of(path), used)
+        return found
+
+
+def _signatures(path: Path) -> tuple[Any, ...]:
+    try:
+        return tuple(map(signature, model_parts(path))) if path.is_dir() else (signature(path),)
+    except OSError:
+        return ()

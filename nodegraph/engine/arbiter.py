@@ -1,0 +1,56 @@
+"""The arbiter of a device: turns recipes into resident networks under a byte budget, the least recently used leave first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from nodegraph.engine.device import DeviceAdapter
+
+Load = Callable[[Any, Any], Any]
+
+
+class Arbiter:
+    """The networks of one device. Used on its lane's thread only.
+
+    What the running node has asked for is pinned until `unpin`, so that making room never takes it away.
+    """
+
+    def __init__(self, adapter: DeviceAdapter, device: Any, load: Load, budget_bytes: int | None = None) -> None:
+        self._adapter, self.device, self._load = adapter, device, load
+        self._budget_bytes = budget_bytes
+        self._resident: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._pinned: set[Hashable] = set()
+
+    @property
+    def used_bytes(self) -> int:
+        return sum(size for _, size in self._resident.values())
+
+    def resident(self, recipe: Hashable) -> Any:
+        """The network of a recipe, loaded if need be. Others leave when it and they exceed the budget together."""
+        self._pinned.add(recipe)
+        if recipe in self._resident:
+            self._resident.move_to_end(recipe)
+            return self._resident[recipe][0]
+        network = self._load(recipe, self.device)
+        size = self._adapter.network_bytes(network)
+        self._resident[recipe] = (network, size)
+        if self._budget_bytes is not None:
+            self._shrink_to(self._budget_bytes)
+        return network
+
+    def unpin(self) -> None:
+        """The running node has ended: everything may leave again."""
+        self._pinned.clear()
+
+    def drop_unused(self) -> None:
+        """Let every network go that the running node has not asked for, and give the memory back."""
+        self._shrink_to(0)
+        self._adapter.release(self.device)
+
+    def _shrink_to(self, budget_bytes: int) -> None:
+        for recipe in [recipe for recipe in self._resident if recipe not in self._pinned]:
+            if self.used_bytes <= budget_bytes:
+                return
+            del self._resident[recipe]

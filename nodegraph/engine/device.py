@@ -1,0 +1,49 @@
+"""What the engine asks of a device: the protocol, and finding the adapter that is installed (`nodegraph.devices`)."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from nodegraph.sdk.errors import PackError
+
+GROUP = "nodegraph.devices"
+
+
+class DeviceAdapter(Protocol):
+    """One kind of device. `lanes` has an entry per device; each is a thread that owns its device's work."""
+
+    name: str
+
+    def lanes(self) -> list[Any]:
+        """The devices, as the packs want them (torch.device)."""
+        ...
+
+    def profile(self) -> str:
+        """The numerics profile: whatever else, besides inputs and code, decides the bytes of a result."""
+        ...
+
+    def working(self, device: Any) -> AbstractContextManager[Any]:
+        """Entered around every call on the device's thread; the object has `peak_bytes` afterwards (or None)."""
+        ...
+
+    def free_bytes(self, device: Any) -> int | None: ...
+
+    def network_bytes(self, network: Any) -> int: ...
+
+    def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+    def release(self, device: Any) -> None:
+        """Give cached but unused memory back."""
+        ...
+
+
+def installed_adapter() -> DeviceAdapter:
+    """The installed device adapter. Raises PackError when none or several are there."""
+    points = list(entry_points(group=GROUP))
+    if len(points) != 1:
+        names = ", ".join(point.name for point in points) or "none"
+        raise PackError(f"Exactly one device adapter is needed for nodes of the gpu lane; installed: {names}.")
+    adapter: DeviceAdapter = points[0].load()()
+    return adapter

@@ -1,0 +1,127 @@
+"""Nodes that become other nodes: composites, and nodes mapped over lists. Pure functions from a node to its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nodegraph.engine.library import Library
+from nodegraph.graph.compiling import OUTER, compile_fragment
+from nodegraph.graph.document import Document, NodeEntry
+from nodegraph.graph.plan import PlanLink, PlanNode
+from nodegraph.sdk.builder import GraphBuilder, Link
+from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem
+from nodegraph.sdk.typeexpr import TypeExpr
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a node became: nodes to append to the plan, and for each output where it comes from.
+
+    An output is (index, name), or for mapped nodes a list of those, one per item. Indices count from the plan's end.
+    """
+
+    nodes: list[PlanNode]
+    outputs: dict[str, tuple[int, str] | list[tuple[int, str]]]
+
+
+def map_over(node: PlanNode, lengths: Mapping[PlanLink, int], base: int) -> Parts:
+    """One node per item: lists zip, a list of one goes with every item. `base` is the index of the first new node.
+
+    Raises NodeError when lists of different lengths meet.
+    """
+    counts = {count for count in lengths.values() if count != 1}
+    if len(counts) > 1:
+        got = ", ".join(f"{link.input}: {count}" for link, count in lengths.items())
+        raise NodeError("Lists of different lengths meet here.", expected="equal lengths, or one item", got=got)
+    size = counts.pop() if counts else 1
+    nodes = []
+    for i in range(size):
+        links = tuple(
+            link._replace(mode="direct", item=0 if lengths[link] == 1 else i) if link.mode == "map" else link
+            for link in node.links
+        )
+        nodes.append(PlanNode(f"{node.id}[{i}]", node.spec, node.values, links))
+    return Parts(nodes, {output.name: [(base + i, output.name) for i in range(size)] for output in node.spec.outputs})
+
+
+def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: int) -> Parts:
+    """The inside of a composite whose typed and linked JSON values are known.
+
+    Raises NodeError for the user's mistakes, InvalidWorkflow when the composite's author built something that does not fit.
+    """
+    function = library.node(node.spec.id)
+    builder = GraphBuilder()
+    outer_links = {link.input: link for link in node.links if link.input not in values}
+    convert = function.converters
+    arguments: dict[str, Any] = {}
+    for spec in node.spec.inputs:
+        if spec.name in outer_links:
+            arguments[spec.name] = Link(builder, "", spec.name)
+        else:
+            value = values.get(spec.name)
+            arguments[spec.name] = convert[spec.name](value) if spec.name in convert and value is not None else value
+    if function.builder_parameter is not None:
+        arguments[function.builder_parameter] = builder
+    returned = function.function(**arguments)
+
+    document = Document(nodes={name: _entry(item, library) for name, item in builder.nodes.items()})
+    outer = {name: _inside(node.spec.input_by_name[name].type) for name in outer_links}
+    try:
+        plan = compile_fragment(document, library.catalog, outer)
+    except InvalidWorkflow as error:
+        raise InvalidWorkflow([_placed(problem, node.id) for problem in error.problems]) from None
+    outers = [outer_links[name] for name in outer]
+    nodes = [
+        PlanNode(
+            f"{node.id}/{part.id}",
+            part.spec,
+            part.values,
+            tuple(_shift(link, base, outers) for link in part.links),
+            part.mapped,
+        )
+        for part in plan.nodes
+    ]
+    given = list(returned) if isinstance(returned, tuple) else [returned]
+    if len(given) != len(node.spec.outputs) or not all(isinstance(item, Link) for item in given):
+        raise TypeError(f"{node.spec.id} should return {len(node.spec.outputs)} links, it returned {returned!r}")
+    outputs: dict[str, Any] = {}
+    for output, link in zip(node.spec.outputs, given, strict=True):
+        if link.node:
+            outputs[output.name] = (base + plan.index[link.node], link.output)
+        else:  # an input handed through
+            outputs[output.name] = (outer_links[link.output].source, outer_links[link.output].output)
+    return Parts(nodes, outputs)
+
+
+def _inside(expr: TypeExpr) -> TypeExpr:
+    return expr.item if expr.kind == "optional" else expr
+
+
+def _entry(built: Any, library: Library) -> NodeEntry:
+    links: dict[str, str | list[str]] = {
+        name: [_text(item) for item in link] if isinstance(link, tuple) else _text(link) for name, link in built.links.items()
+    }
+    type_id = library.id_of(built.node)
+    return NodeEntry(type=type_id, version=built.node.version, inputs=dict(built.values), links=links)
+
+
+def _text(link: Link) -> str:
+    return f"{link.node or OUTER}.{link.output}"
+
+
+def _placed(problem: Problem, outer: str) -> Problem:
+    data = problem.to_json() | {"node": f"{outer}/{problem.node}" if problem.node else outer}
+    return Problem(**data)  # type: ignore[arg-type]
+
+
+def _shift(link: PlanLink, base: int, outers: list[PlanLink]) -> PlanLink:
+    """An inner link with its index in the run's plan; one that comes from outside takes the outer link's source."""
+    if link.source >= 0:
+        return link._replace(source=base + link.source)
+    outer = outers[-1 - link.source]
+    if outer.mode == "wrap" and link.mode != "direct":
+        raise TypeError(f"the list input {outer.input!r} of a composite is linked on in a way that does not fit")
+    mode = "wrap" if outer.mode == "wrap" else link.mode
+    return link._replace(source=outer.source, output=outer.output, item=outer.item, mode=mode)

@@ -1,0 +1,80 @@
+"""What a plan needs before it runs: its files found and digested, and every node's static key.
+
+A static key follows from typed values and links alone. Where linked JSON values or computed structure decide more, the run
+finds the key that counts later and the cache holds an alias from the one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nodegraph.engine.access import FileAccess
+from nodegraph.engine.keys import Hasher, file_token, list_token, ref_token, value_token
+from nodegraph.graph.plan import Plan, PlanLink, PlanNode
+from nodegraph.store import Place, Result
+
+
+class Prepared(NamedTuple):
+    """A plan with its files and static keys; `volatile` marks nodes behind one that is never cached."""
+
+    plan: Plan
+    files: FileAccess
+    static: list[str]
+    volatile: list[bool]
+
+
+def with_static_keys(plan: Plan, files: FileAccess, hasher: Hasher) -> Prepared:
+    """Give every node of a plan its static key: one hash each. Raises NodeError for files that are not there."""
+    prepared = Prepared(plan, files, [], [])
+    extend_static_keys(plan.nodes, prepared.static, prepared.volatile, hasher, files, ())
+    return prepared
+
+
+def extend_static_keys(
+    nodes: Sequence[PlanNode],
+    static: list[str],
+    volatile: list[bool],
+    hasher: Hasher,
+    files: FileAccess,
+    results: Sequence[Result | None],
+) -> None:
+    """Add the keys of the nodes that have none yet. Links from nodes whose result is known count by where it lies."""
+    first = len(static)
+    for node in nodes[first:]:
+        tokens = value_tokens(node, files)
+        moving = node.spec.cache == "never"
+        for link in node.links:
+            source = results[link.source] if link.source < first else None
+            if source is not None and not link.by_value:
+                token = ref_token(picked(source.ref(link.output), link))
+            else:
+                token = f"k{static[link.source]}.{link.output}"
+                if link.item is not None:
+                    token += f"[{link.item}]"
+            if link.mode == "wrap":
+                token = list_token([token])
+            elif link.mode == "map":
+                token = f"*{token}"
+            if link.many and link.input in tokens:
+                token = f"{tokens[link.input]},{token}"
+            tokens[link.input] = token
+            moving = moving or volatile[link.source]
+        static.append(hasher.key(node.spec, tokens))
+        volatile.append(moving)
+
+
+def value_tokens(node: PlanNode, files: FileAccess) -> dict[str, str]:
+    """The tokens of a node's typed values: a file counts by its content."""
+    tokens = {name: value_token(value) for name, value in node.values.items()}
+    for spec in node.spec.file_inputs:
+        if node.values.get(spec.name) is not None:
+            tokens[spec.name] = file_token(files.digest(spec.file, node.values[spec.name]))
+    return tokens
+
+
+def picked(ref: Any, link: PlanLink) -> Any:
+    """The place that a link reads: the whole output, or one item of it."""
+    if link.item is None:
+        return ref
+    return ref[link.item] if isinstance(ref, list) else Place(ref.key, ref.output, link.item)

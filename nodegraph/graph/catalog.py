@@ -1,0 +1,104 @@
+"""The catalog: every node type as data. Validation, the editor and the API need nothing else; no pack is imported for it.
+
+Descriptions are cached per pack source digest; a missing one is built in a subprocess, so that `validate` stays light.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from nodegraph.graph.document import write_atomically
+from nodegraph.sdk.errors import PackError
+from nodegraph.sdk.pack import Pack, installed_packs, source_digest
+from nodegraph.sdk.spec import NodeSpec, SocketSpec
+
+CATALOG_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Node types by id, socket types by name, and the packs that could not be read with the trace of why."""
+
+    nodes: Mapping[str, NodeSpec]
+    sockets: Mapping[str, SocketSpec] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(packs: Iterable[Pack]) -> Catalog:
+        """The catalog of loaded packs. Raises PackError when two of them claim one socket type's name."""
+        return _merge([describe(pack) for pack in packs], {})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "nodes": {name: self.nodes[name].to_json() for name in sorted(self.nodes)},
+            "sockets": {name: asdict(self.sockets[name]) for name in sorted(self.sockets)},
+            "broken": dict(self.broken),
+        }
+
+
+def describe(pack: Pack) -> dict[str, Any]:
+    """A pack's part of the catalog as JSON."""
+    specs = [node.spec(pack.name, pack.digest) for node in pack.nodes.values()]
+    sockets = [
+        asdict(SocketSpec(found.name, found.color, found.description, found.artifact is not None))
+        for found in pack.sockets.values()
+    ]
+    return {"pack": pack.name, "nodes": [spec.to_json() for spec in specs], "sockets": sockets}
+
+
+def _merge(parts: Iterable[dict[str, Any]], broken: Mapping[str, str]) -> Catalog:
+    nodes: dict[str, NodeSpec] = {}
+    sockets: dict[str, tuple[str, SocketSpec]] = {}
+    for part in parts:
+        for item in part["nodes"]:
+            spec = NodeSpec.from_json(item)
+            nodes[spec.id] = spec
+        for item in part["sockets"]:
+            found = SocketSpec(**item)
+            pack, other = sockets.setdefault(found.name, (part["pack"], found))
+            if other != found:
+                raise PackError(f"The packs {pack!r} and {part['pack']!r} both declare a socket type {found.name!r}.")
+    return Catalog(nodes, {name: found for name, (_, found) in sockets.items()}, broken)
+
+
+def installed_catalog(cache: Path) -> Catalog:
+    """The catalog of all installed packs, from the cache folder where a description of the same source lies there.
+
+    A pack that cannot be imported is listed in `broken` and leaves the others usable.
+    """
+    parts, broken = [], {}
+    for name, point in installed_packs().items():
+        try:
+            file = cache / f"{name}-{source_digest(point)}-{CATALOG_FORMAT}-{installed_version('nodegraph')}.json"
+            parts.append(_read(file) or _describe_apart(name, file))
+        except PackError as error:
+            broken[name] = str(error)
+    return _merge(parts, broken)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _describe_apart(name: str, file: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "nodegraph.graph.describe", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PackError(done.stderr.strip() or f"describing pack {name!r} ended with exit code {done.returncode}")
+    part: dict[str, Any] = json.loads(done.stdout)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for old in file.parent.glob(f"{name}-*.json"):
+        old.unlink(missing_ok=True)
+    write_atomically(file, done.stdout.encode())
+    return part

@@ -1,0 +1,219 @@
+"""The workflow document: one JSON file that people, scripts and the editor share.
+
+Values and links live apart and by name. What this version does not know (fields, node types) is kept and written back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nodegraph.graph.canonical import pretty
+from nodegraph.sdk.errors import InvalidWorkflow, Problem
+
+NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+FORMAT = 1
+NEWER = "It was saved by a newer nodegraph. Update to open it."
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class NodeEntry(_Part):
+    """A node as written: `inputs` are typed values, `links` name outputs (`node.output`), a list of them where many fit."""
+
+    type: str
+    version: int = 1
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    links: dict[str, str | list[str]] = Field(default_factory=dict)
+    disabled: bool = False
+
+
+class InterfaceInput(_Part):
+    """A public input: it sets every `node.input` in `to`."""
+
+    to: list[str]
+    title: str = ""
+    description: str = ""
+
+
+class Interface(_Part):
+    """What makes a workflow a function: named inputs and outputs."""
+
+    inputs: dict[str, InterfaceInput] = Field(default_factory=dict)
+    outputs: dict[str, str] = Field(default_factory=dict)
+
+
+class Document(_Part):
+    """A workflow document, format 1."""
+
+    nodegraph: Literal[1] = 1
+    id: str = ""
+    title: str = ""
+    nodes: dict[str, NodeEntry] = Field(default_factory=dict)
+    interface: Interface = Field(default_factory=Interface)
+    subgraphs: dict[str, Any] = Field(default_factory=dict)
+    layout: dict[str, Any] = Field(default_factory=dict)
+    lock: dict[str, Any] = Field(default_factory=dict)
+
+
+def parse_document(text: str) -> Document:
+    """Read a document. Raises InvalidWorkflow: with line and column for broken JSON, else with every misshapen part."""
+    try:
+        data = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        hint = "The file is empty." if not text.strip() else "Check for a missing or extra comma, quote or bracket there."
+        problem = Problem("bad_json", f"This is not JSON: {error.msg}.", line=error.lineno, column=error.colno, hint=hint)
+        raise InvalidWorkflow([problem]) from None
+    except (_DuplicateKey, ValueError) as error:
+        raise InvalidWorkflow([Problem("bad_json", str(error))]) from None
+    except RecursionError:
+        raise InvalidWorkflow([Problem("bad_json", "The JSON is nested too deeply to be a workflow.")]) from None
+    return document_from(data)
+
+
+def document_from(data: Any) -> Document:
+    """A document from parsed JSON. Raises InvalidWorkflow with every misshapen part."""
+    if not isinstance(data, dict) or "nodes" not in data:
+        hint = 'A workflow is a JSON object with "nodegraph": 1 and "nodes".'
+        if isinstance(data, dict) and ("last_node_id" in data or any(_is_comfy_node(node) for node in data.values())):
+            hint = "This looks like a ComfyUI workflow; nodegraph documents have another format."
+        raise InvalidWorkflow([Problem("bad_document", "This JSON is not a nodegraph workflow.", hint=hint)])
+    if data.get("nodegraph", FORMAT) != FORMAT:
+        got = json.dumps(data["nodegraph"])
+        newer = isinstance(data["nodegraph"], int)
+        problem = Problem(
+            "bad_document", "The format version is unknown.", expected='"nodegraph": 1', got=got, hint=NEWER if newer else None
+        )
+        raise InvalidWorkflow([problem])
+    try:
+        document = Document.model_validate(data)
+    except ValidationError as error:
+        raise InvalidWorkflow([_shape_problem(item) for item in error.errors()]) from None
+    match = NODE_ID.match
+    bad = [name for name in document.nodes if not match(name)]
+    if bad:
+        expected = "letters, digits, _ and -, not starting with a digit"
+        raise InvalidWorkflow(
+            [Problem("bad_id", "This node id cannot be used.", name, None, expected, repr(name)) for name in bad]
+        )
+    return document
+
+
+class _DuplicateKey(Exception):
+    pass
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _DuplicateKey(f"The name {twice!r} stands twice in one JSON object; one of the two would be lost.")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number.")
+
+
+def _is_comfy_node(node: Any) -> bool:
+    return isinstance(node, dict) and "class_type" in node
+
+
+def _shape_problem(error: Any) -> Problem:
+    place = [str(part) for part in error["loc"] if part not in ("str", "list[str]")]
+    node = place[1] if len(place) > 1 and place[0] == "nodes" else None
+    path = ".".join(place[2:] if node else place)
+    message = f"{path or 'the node'}: {error['msg']}." if path or node else f"{error['msg']}."
+    got = json.dumps(error.get("input"), default=str)
+    return Problem("bad_document", message, node, got=got if len(got) < 60 else got[:57] + "...")
+
+
+def to_json(document: Document) -> dict[str, Any]:
+    """The document as canonical JSON data: fixed field order, nodes and names sorted, empty parts and defaults left out."""
+    nodes = {name: _node_json(document.nodes[name]) for name in sorted(document.nodes)}
+    interface = {
+        "inputs": {name: _without_empty(item) for name, item in document.interface.inputs.items()},
+        "outputs": document.interface.outputs,
+    }
+    known: dict[str, Any] = {"nodegraph": FORMAT, "id": document.id, "title": document.title, "nodes": nodes}
+    interface |= _sorted(document.interface.model_extra or {})
+    known["interface"] = {name: part for name, part in interface.items() if part}
+    for name in ("subgraphs", "layout", "lock"):
+        known[name] = _sorted(getattr(document, name))
+    known |= _sorted(document.model_extra or {})
+    return {name: part for name, part in known.items() if part not in ("", {}) or name == "nodes"}
+
+
+def _node_json(node: NodeEntry) -> dict[str, Any]:
+    data: dict[str, Any] = {"type": node.type, "version": node.version}
+    if node.inputs:
+        data["inputs"] = _sorted(node.inputs)
+    if node.links:
+        data["links"] = _sorted(node.links)
+    if node.disabled:
+        data["disabled"] = True
+    extra: dict[str, Any] = _sorted(node.model_extra or {})
+    return data | extra
+
+
+def _without_empty(item: InterfaceInput) -> dict[str, Any]:
+    return {name: value for name, value in item.model_dump().items() if value != "" or name == "to"}
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def dump_document(document: Document) -> str:
+    """The document's canonical text: saving what was loaded changes nothing but the spelling, saving twice nothing at all."""
+    return pretty(to_json(document)) + "\n"
+
+
+def load_document(path: Path) -> Document:
+    """Read a document from a file. Raises InvalidWorkflow, also when there is no such file or it is not text."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise InvalidWorkflow([Problem("no_file", f"There is no file {path}.")]) from None
+    except UnicodeDecodeError as error:
+        raise InvalidWorkflow([Problem("bad_json", f"{path} is not UTF-8 text (byte {error.start}).")]) from None
+    except OSError as error:
+        raise InvalidWorkflow([Problem("no_file", f"{path} cannot be read: {error.strerror}.")]) from None
+    return parse_document(text)
+
+
+def save_document(document: Document, path: Path) -> None:
+    """Write a document whole or not at all: temporary file, fsync, rename."""
+    write_atomically(path, dump_document(document).encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put `data` at `path` whole or not at all: temporary file beside it, fsync, rename."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

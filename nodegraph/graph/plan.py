@@ -1,0 +1,61 @@
+"""The plan: a document compiled to a flat list of nodes in topological order, checked, with every link an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from nodegraph.graph.document import Document
+from nodegraph.sdk.spec import NodeSpec
+from nodegraph.sdk.typeexpr import TypeExpr
+
+Mode = Literal["direct", "wrap", "map"]
+
+
+class PlanLink(NamedTuple):
+    """A link into `input` from output `output` of the node at index `source`.
+
+    `wrap` makes a list of one, `map` calls the node once per item; `item` picks one item of a list (links of mapped
+    calls); `many` says that it is one of a variadic input's links; `by_value` that the value is JSON and enters keys itself.
+    """
+
+    input: str
+    source: int
+    output: str
+    mode: Mode = "direct"
+    item: int | None = None
+    many: bool = False
+    lazy: bool = False
+    by_value: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class PlanNode:
+    """A node of the plan: its path, its type, its values (checked, defaults applied) and its links in input order."""
+
+    id: str
+    spec: NodeSpec
+    values: Mapping[str, Any]
+    links: tuple[PlanLink, ...] = ()
+    mapped: bool = False
+
+
+class Wanted(NamedTuple):
+    """Something the run is to give: the output of a node, or (output None) only that the node ran."""
+
+    name: str
+    source: int
+    output: str | None
+    type: TypeExpr | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """A compiled document. `nodes` is in topological order; `disabled` names nodes that are off or bypassed."""
+
+    document: Document
+    nodes: list[PlanNode]
+    wanted: list[Wanted]
+    disabled: tuple[str, ...] = ()
+    index: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,185 @@
+"""Checking typed values against an input's JSON Schema, and bringing them to one spelling (an int meant as a float is a float).
+
+Plain numbers, text and choices are checked by closures made once per input, everything else by fastjsonschema.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nodegraph.sdk.spec import InputSpec
+
+Accept = Callable[[Any], Any]
+
+_PLAIN = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"})
+
+
+@dataclass(eq=False)
+class BadValue(Exception):
+    """A value that an input does not take, in words: what was expected and what came."""
+
+    expected: str
+    got: str
+
+
+def accept(spec: InputSpec, value: Any) -> Any:
+    """`value` in the input's one spelling. Raises BadValue."""
+    return _acceptor(spec)(value)
+
+
+def _acceptor(spec: InputSpec) -> Accept:
+    """The input's checker, made on first use and kept with the spec."""
+    found: Accept | None = spec.__dict__.get("_accept")
+    if found is None:
+        found = _make(spec.schema) if spec.schema is not None else _anything
+        spec.__dict__["_accept"] = found
+    return found
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+def _make(schema: dict[str, Any]) -> Accept:
+    if set(schema) <= _PLAIN and isinstance(schema.get("type"), str):
+        kind = schema["type"]
+        if "enum" in schema or "const" in schema:
+            return _one_of(schema)
+        if kind in ("integer", "number"):
+            return _number(schema, kind == "integer")
+        if kind == "boolean":
+            return _exactly(bool, schema)
+        if kind == "string":
+            return _exactly(str, schema)
+    if "anyOf" in schema and set(schema) == {"anyOf"} and schema["anyOf"][-1] == {"type": "null"}:
+        return _or_null(schema)
+    return _by_schema(schema)
+
+
+def _number(schema: dict[str, Any], whole: bool) -> Accept:
+    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+
+    def check(value: Any) -> Any:
+        kind = type(value)
+        if whole:
+            if kind is float and value.is_integer():
+                value = int(value)
+            elif kind is not int:
+                raise BadValue(describe_schema(schema), shown(value))
+        elif kind is int:
+            value = float(value)
+        elif kind is not float or not math.isfinite(value):
+            raise BadValue(describe_schema(schema), shown(value))
+        if low <= value <= high and above <= value <= below and value != above and value != below:
+            return value
+        raise BadValue(describe_schema(schema), shown(value))
+
+    return check
+
+
+def _exactly(kind: type, schema: dict[str, Any]) -> Accept:
+    def check(value: Any) -> Any:
+        if type(value) is kind:
+            return value
+        raise BadValue(describe_schema(schema), shown(value))
+
+    return check
+
+
+def _one_of(schema: dict[str, Any]) -> Accept:
+    choices = schema["enum"] if "enum" in schema else [schema["const"]]
+    kinds = {type(choice) for choice in choices}
+
+    def check(value: Any) -> Any:
+        if type(value) in kinds and value in choices:
+            return value
+        raise BadValue(describe_schema(schema), shown(value))
+
+    return check
+
+
+def _or_null(schema: dict[str, Any]) -> Accept:
+    members = schema["anyOf"][:-1]
+    inner = _make(members[0] if len(members) == 1 else {"anyOf": members})
+
+    def check(value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return inner(value)
+        except BadValue as bad:
+            raise BadValue(f"{bad.expected}, or null", bad.got) from None
+
+    return check
+
+
+def _by_schema(schema: dict[str, Any]) -> Accept:
+    import fastjsonschema  # here, because most inputs never need it
+
+    validate = fastjsonschema.compile(schema)
+
+    def check(value: Any) -> Any:
+        try:
+            return validate(value)
+        except fastjsonschema.JsonSchemaException as error:
+            reason = str(error.message).replace("data", "value", 1)
+            raise BadValue(f"{describe_schema(schema)} ({reason})", shown(value)) from None
+
+    return check
+
+
+def shown(value: Any) -> str:
+    """A value as a person would write it, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def describe_schema(schema: dict[str, Any]) -> str:
+    """A JSON Schema in words: `a whole number from 1 to 100`, `one of "euler", "heun"`."""
+    if "enum" in schema:
+        return "one of " + ", ".join(map(shown, schema["enum"]))
+    if "const" in schema:
+        return shown(schema["const"])
+    if "anyOf" in schema:
+        return " or ".join(describe_schema(member) for member in schema["anyOf"])
+    match schema.get("type"):
+        case "integer" | "number" as kind:
+            return ("a whole number" if kind == "integer" else "a number") + _range(schema)
+        case "string":
+            return f"text matching {schema['pattern']}" if "pattern" in schema else "text"
+        case "boolean":
+            return "true or false"
+        case "null":
+            return "null"
+        case "array":
+            return f"a list, each item {describe_schema(schema.get('items', {}))}"
+        case "object":
+            return "an object"
+        case _:
+            return "a JSON value"
+
+
+def _range(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    parts = []
+    if low is not None and high is not None:
+        parts.append(f" from {low:g} to {high}" if abs(high) >= 10**6 else f" from {low:g} to {high:g}")
+    elif low is not None:
+        parts.append(f" of at least {low:g}")
+    elif high is not None:
+        parts.append(f" of at most {high:g}")
+    if "exclusiveMinimum" in schema:
+        parts.append(f" above {schema['exclusiveMinimum']:g}")
+    if "exclusiveMaximum" in schema:
+        parts.append(f" below {schema['exclusiveMaximum']:g}")
+    if "multipleOf" in schema:
+        parts.append(f", a multiple of {schema['multipleOf']:g}")
+    return "".join(parts)

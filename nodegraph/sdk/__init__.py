@@ -1,0 +1,39 @@
+"""What node authors use: decorators, value types, sockets and the context.
+
+Nothing here knows graphs, engines or tensors.
+"""
+
+from nodegraph.sdk.builder import GraphBuilder, Link
+from nodegraph.sdk.context import Context, Preview
+from nodegraph.sdk.errors import Cancelled, InvalidWorkflow, NodeError, PackError, Problem
+from nodegraph.sdk.node import Node, composite, node
+from nodegraph.sdk.pack import Pack, loader
+from nodegraph.sdk.socket import Artifact, Codec, SocketType, socket
+from nodegraph.sdk.values import Color, FilePath, Lazy, ModelFile, Secret, Seed
+
+__all__ = [
+    "Artifact",
+    "Cancelled",
+    "Codec",
+    "Color",
+    "Context",
+    "FilePath",
+    "GraphBuilder",
+    "InvalidWorkflow",
+    "Lazy",
+    "Link",
+    "ModelFile",
+    "Node",
+    "NodeError",
+    "Pack",
+    "PackError",
+    "Preview",
+    "Problem",
+    "Secret",
+    "Seed",
+    "SocketType",
+    "composite",
+    "loader",
+    "node",
+    "socket",
+]

@@ -1,0 +1,71 @@
+"""What a node may ask of whoever runs it: progress, previews, cancellation, resident networks, a device, a log.
+
+A bare `Context()` works without an engine, so that a node stays callable as a plain function.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nodegraph.sdk.errors import Cancelled
+
+_LOG = logging.getLogger("nodegraph.node")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A small picture of work in progress: `rgb` holds width * height * 3 bytes, row by row."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+def _load_directly(recipe: Any) -> Any:
+    raise LookupError(f"This context loads no models: pass Context(resident=...) to run on {type(recipe).__name__}.")
+
+
+@dataclass(slots=True)
+class Context:
+    """Given to every parameter annotated `Context`. All calls are cheap and safe from the node's own thread."""
+
+    node: str = ""
+    device: Any = "cpu"
+    on_progress: Callable[[float, float], None] | None = None
+    on_preview: Callable[[Preview], None] | None = None
+    is_cancelled: Callable[[], bool] | None = None
+    load: Callable[[Any], Any] = _load_directly
+    scratch_root: Path | None = None
+    log: logging.Logger = _LOG
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how far the node is: `done` of `total`, in any unit."""
+        if self.on_progress:
+            self.on_progress(done, total)
+
+    def preview(self, picture: Callable[[], Preview]) -> None:
+        """Show work in progress. `picture` is called only when somebody is looking."""
+        if self.on_preview:
+            self.on_preview(picture())
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled if nobody wants this result any more; call it now and then in long work."""
+        if self.is_cancelled and self.is_cancelled():
+            raise Cancelled(self.node)
+
+    def resident(self, recipe: Any) -> Any:
+        """The network that a recipe describes, loaded on this node's device."""
+        return self.load(recipe)
+
+    @property
+    def scratch(self) -> Path:
+        """A folder that stays with this node's key: for work that is to be resumed after a crash."""
+        if self.scratch_root is None:
+            self.scratch_root = Path(tempfile.mkdtemp(prefix="nodegraph-"))
+        self.scratch_root.mkdir(parents=True, exist_ok=True)
+        return self.scratch_root

@@ -1,0 +1,237 @@
+"""`@node` and `@composite`: a plain typed function becomes a node type and stays callable as the function it is."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable
+from functools import cached_property, update_wrapper
+from typing import Any, Literal, get_origin
+
+from nodegraph.sdk.annotations import Parameter, input_parameter, outputs_of, title_of
+from nodegraph.sdk.builder import GraphBuilder, Link
+from nodegraph.sdk.context import Context
+from nodegraph.sdk.errors import Problem
+from nodegraph.sdk.socket import SocketType
+from nodegraph.sdk.spec import CachePolicy, InputSpec, Lane, NodeSpec, OutputSpec
+
+Check = Callable[..., Iterable[Problem] | None]
+
+
+class Node:
+    """A node type: the function, what its annotations declare, and the properties its author stated.
+
+    Reading the signature is put off until somebody asks, so importing a pack stays cheap.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        title: str = "",
+        category: str = "",
+        lane: Lane | None = None,
+        output: bool = False,
+        output_name: str | None = None,
+        version: int = 1,
+        revision: int | None = None,
+        deprecated: str = "",
+        cache: CachePolicy = "content",
+        check: Check | None = None,
+        permissions: Iterable[str] = (),
+        composite: bool = False,
+    ) -> None:
+        update_wrapper(self, function)
+        self.function = function
+        self.name: str = function.__name__
+        self.title = title or title_of(self.name)
+        self.category = category
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.lane: Lane = lane or ("io" if self.is_async else "cpu")
+        self.output, self.output_name = output, output_name
+        self.version, self.revision, self.deprecated = version, revision, deprecated
+        self.cache: CachePolicy = cache
+        self.check = check
+        self.permissions = tuple(sorted(permissions))
+        self.composite = composite
+        if self.is_async and self.lane != "io":
+            raise TypeError(f"{self.name}: an async node runs on the io lane, not {self.lane}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; with links among the arguments, add the node to their graph instead."""
+        if self.composite or not any(map(_holds_link, (*args, *kwargs.values()))):
+            return self.function(*args, **kwargs)
+        bound = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
+        builder = next(link.builder for item in bound.values() for link in _links_in(item))
+        return builder.add(self, **bound)
+
+    def __repr__(self) -> str:
+        return f"<node {self.name}>"
+
+    # ---- what the signature declares ----
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function, include_extras=True)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        found = []
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            annotation = self._hints.get(name)
+            if annotation is None:
+                raise TypeError(f"{self.name}: parameter {name!r} needs a type annotation")
+            if annotation not in (Context, GraphBuilder):
+                found.append(input_parameter(parameter, annotation))
+        return tuple(found)
+
+    def _parameter_of(self, wanted: type) -> str | None:
+        signature = inspect.signature(self.function).parameters
+        return next((name for name in signature if self._hints.get(name) is wanted), None)
+
+    @cached_property
+    def context_parameter(self) -> str | None:
+        return self._parameter_of(Context)
+
+    @cached_property
+    def builder_parameter(self) -> str | None:
+        return self._parameter_of(GraphBuilder)
+
+    @cached_property
+    def variadic(self) -> str | None:
+        return next((parameter.spec.name for parameter in self.parameters if parameter.spec.many), None)
+
+    @cached_property
+    def has_lazy(self) -> bool:
+        return any(spec.lazy for spec in self.inputs)
+
+    @cached_property
+    def converters(self) -> dict[str, Callable[[Any], Any]]:
+        return {item.spec.name: item.convert for item in self.parameters if item.convert is not None}
+
+    @cached_property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return tuple(parameter.spec for parameter in self.parameters)
+
+    @cached_property
+    def _returns(self) -> tuple[tuple[OutputSpec, ...], tuple[SocketType, ...]]:
+        if "return" not in self._hints:
+            raise TypeError(f"{self.name}: the return type needs an annotation")
+        return outputs_of(self._hints["return"], self.output_name)
+
+    @property
+    def outputs(self) -> tuple[OutputSpec, ...]:
+        return self._returns[0]
+
+    @cached_property
+    def sockets(self) -> tuple[SocketType, ...]:
+        """Every socket type that the signature mentions."""
+        return (*(found for parameter in self.parameters for found in parameter.sockets), *self._returns[1])
+
+    def pack_outputs(self, values: list[Any]) -> Any:
+        """Several outputs as the function's NamedTuple, one as itself, none as None."""
+        if len(values) > 1 or (get_origin(self._hints["return"]) is None and hasattr(self._hints["return"], "_fields")):
+            return self._hints["return"](*values)
+        return values[0] if values else None
+
+    def spec(self, pack: str, revision: str) -> NodeSpec:
+        """The catalog's entry. `revision` (the digest of the pack's source) counts where the author set none."""
+        return NodeSpec(
+            id=f"{pack}/{self.name}",
+            revision=str(self.revision) if self.revision is not None else revision,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            title=self.title,
+            category=self.category or pack,
+            description=inspect.getdoc(self.function) or "",
+            version=self.version,
+            lane=self.lane,
+            output=self.output,
+            composite=self.composite,
+            checked=self.check is not None,
+            cache=self.cache,
+            deprecated=self.deprecated,
+            permissions=self.permissions,
+        )
+
+
+def _links_in(item: Any) -> list[Link]:
+    if isinstance(item, Link):
+        return [item]
+    return [link for link in item if isinstance(link, Link)] if isinstance(item, (list, tuple)) else []
+
+
+def _holds_link(item: Any) -> bool:
+    return bool(_links_in(item))
+
+
+def node(
+    *,
+    category: str = "",
+    title: str = "",
+    lane: Lane | None = None,
+    output: bool = False,
+    output_name: str | None = None,
+    version: int = 1,
+    revision: int | None = None,
+    deprecated: str = "",
+    cache: Literal["content", "memory", "never"] = "content",
+    check: Check | None = None,
+    permissions: Iterable[str] = (),
+) -> Callable[[Callable[..., Any]], Node]:
+    """Declare a node. Inputs are the parameters, outputs the return type; nothing is guessed from names.
+
+    `lane` is where it runs (gpu, cpu; async functions run on io), `output` marks what a run evaluates unasked, `version` is
+    the schema's, `revision` guards cached results (default: the digest of the pack's source), `cache` says how far results
+    are kept, `check(**values)` sees the typed values before anything runs and yields Problems.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Node:
+        return Node(
+            function,
+            title=title,
+            category=category,
+            lane=lane,
+            output=output,
+            output_name=output_name,
+            version=version,
+            revision=revision,
+            deprecated=deprecated,
+            cache=cache,
+            check=check,
+            permissions=permissions,
+        )
+
+    return decorate
+
+
+def composite(
+    *,
+    category: str = "",
+    title: str = "",
+    output_name: str | None = None,
+    version: int = 1,
+    revision: int | None = None,
+    deprecated: str = "",
+    check: Check | None = None,
+) -> Callable[[Callable[..., Any]], Node]:
+    """Declare a node that expands into other nodes.
+
+    The function takes a GraphBuilder; its socket inputs arrive as links, its values as values, and it returns links. The
+    inner nodes are cached one by one.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Node:
+        return Node(
+            function,
+            title=title,
+            category=category,
+            output_name=output_name,
+            version=version,
+            revision=revision,
+            deprecated=deprecated,
+            check=check,
+            composite=True,
+        )
+
+    return decorate

@@ -1,0 +1,178 @@
+"""Files that documents name: where they may lie, what they hold, and their sha256 remembered while they stay unchanged.
+
+A name in a document is looked up below the configured roots only; a path given on the command line may lie anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nodegraph.graph.compiling import nearest
+from nodegraph.graph.document import write_atomically
+from nodegraph.sdk.errors import NodeError
+
+Signature = tuple[int, int, int, int]
+_CHUNK = 1 << 22
+_UNSAFE = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+_MODEL_PARTS = frozenset({".safetensors", ".json", ".txt", ".model", ".gz"})
+
+
+def signature(path: Path) -> Signature:
+    """What tells that a file is unchanged: device, inode, size, modification time in nanoseconds."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+class Digests:
+    """sha256 digests of files, remembered by signature, in memory and (given a file) across processes."""
+
+    def __init__(self, memory: Path | None = None) -> None:
+        self._memory = memory
+        self._known: dict[str, str] = {}
+        self._fresh = False
+        if memory is not None:
+            try:
+                self._known = json.loads(memory.read_text("utf-8"))
+            except (OSError, ValueError):
+                self._known = {}
+
+    def of(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
+        """The sha256 of a file, or of a model folder: its parts' names and digests. `progress` hears of bytes read."""
+        if path.is_dir():
+            rows = (f"{part.relative_to(path).as_posix()}\0{self.of(part, progress)}\n" for part in model_parts(path))
+            return hashlib.sha256("".join(rows).encode()).hexdigest()
+        key = ":".join(map(str, signature(path)))
+        if key not in self._known:
+            self._known[key] = _sha256(path, progress)
+            self._fresh = True
+        return self._known[key]
+
+    def remember(self) -> None:
+        """Write new digests to the memory file, if there is one and anything is new."""
+        if self._memory is not None and self._fresh:
+            self._memory.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._memory, json.dumps(self._known).encode())
+            self._fresh = False
+
+
+def _sha256(path: Path, progress: Callable[[int], None] | None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            if progress:
+                progress(len(chunk))
+    return digest.hexdigest()
+
+
+def model_parts(folder: Path) -> Iterator[Path]:
+    """The files of a model folder that say what it computes: weights, configs and vocabularies, in a fixed order."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in _MODEL_PARTS and path.is_file() and not hidden:
+            yield path
+
+
+@dataclass(frozen=True)
+class Roots:
+    """Where named files and models are looked up, in order, and which paths the command line has allowed besides."""
+
+    files: Sequence[Path] = ()
+    models: Sequence[Path] = ()
+    allowed: frozenset[str] = field(default_factory=frozenset)
+
+    def allowing(self, paths: Iterable[str]) -> Roots:
+        return Roots(self.files, self.models, self.allowed | frozenset(paths))
+
+    def find_file(self, name: str) -> Path:
+        """The file that a document names. Raises NodeError."""
+        return self._find(name, self.files, ("",), "file", "Put it into one of: {roots}")
+
+    def find_model(self, name: str) -> Path:
+        """The model that a document names: a folder, or a `.safetensors` file. Raises NodeError."""
+        hint = "Put the model into one of: {roots}"
+        path = self._find(name, self.models, ("", ".safetensors"), "model", hint, self.model_names())
+        check_model(path)
+        return path
+
+    def model_names(self) -> list[str]:
+        """The models that lie in the roots, by the name a document gives."""
+        found = (path for root in self.models if root.is_dir() for path in sorted(root.iterdir()))
+        return [path.name for path in found if path.is_dir() or path.suffix == ".safetensors"]
+
+    def _find(
+        self, name: str, roots: Sequence[Path], endings: Sequence[str], what: str, hint: str, known: Sequence[str] = ()
+    ) -> Path:
+        if name in self.allowed:
+            path = Path(name).expanduser().absolute()
+            if path.exists():
+                return path
+            raise NodeError(f"There is no {what} {path}.")
+        for root in roots:
+            for ending in endings:
+                path = (root / (name + ending)).resolve()
+                if not path.is_relative_to(root.resolve()):
+                    hint = "Use a name below the configured folders, or give the path on the command line."
+                    raise NodeError(f"The {what} {name!r} lies outside the folders that documents may read.", hint=hint)
+                if name and path.exists():
+                    return path
+        advice = nearest(name, known, "There are") if known else ""
+        where = hint.format(roots=", ".join(map(str, roots)) or "(no folder is configured)")
+        raise NodeError(f"There is no {what} {name!r}.", hint=f"{advice} {where}.".strip())
+
+
+def check_model(path: Path) -> None:
+    """Refuse what is not a whole safetensors model. Raises NodeError that names the file and what to do."""
+    if path.is_dir():
+        weights = [part for part in sorted(path.rglob("*")) if part.suffix == ".safetensors"]
+        if not weights:
+            unsafe = [part.name for part in sorted(path.rglob("*")) if part.suffix in _UNSAFE]
+            raise NodeError(_no_weights(path, unsafe), hint="Convert the weights to safetensors first." if unsafe else None)
+        for part in weights:
+            check_safetensors(part)
+    elif path.suffix in _UNSAFE:
+        hint = "Pickled checkpoints can run any code when opened. Convert it to safetensors first."
+        raise NodeError(f"{path.name} is not a safetensors file.", hint=hint)
+    else:
+        check_safetensors(path)
+
+
+def _no_weights(path: Path, unsafe: list[str]) -> str:
+    found = f"only {', '.join(unsafe[:3])}" if unsafe else "none"
+    return f"The model folder {path.name} has no safetensors weights, {found}."
+
+
+def check_safetensors(path: Path) -> None:
+    """Read a safetensors header (8-byte little-endian length, JSON, data) and compare it with the file's size."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        header = file.read(length) if 2 <= length <= min(size, 100_000_000) else b""
+    hint = "Convert it, if it is a pickled checkpoint; download it again, if it should be safetensors."
+    try:
+        tensors = json.loads(header)
+        if not isinstance(tensors, dict):
+            raise ValueError
+    except ValueError:
+        if (header and length + 8 > size) or (len(head) == 8 and size - 8 < length <= 100_000_000 and head[5:] == b"\0\0\0"):
+            raise _truncated(path, size, length + 8) from None
+        raise NodeError(f"{path.name} is not a safetensors file.", hint=hint) from None
+    ends = [item["data_offsets"][1] for name, item in tensors.items() if name != "__metadata__"]
+    expected = 8 + length + max(ends, default=0)
+    if size < expected:
+        raise _truncated(path, size, expected)
+
+
+def _truncated(path: Path, size: int, expected: int) -> NodeError:
+    return NodeError(
+        f"{path.name} is cut short.",
+        expected=f"at least {expected:,} bytes",
+        got=f"{size:,}",
+        hint="Copy or download it again.",
+    )
