@@ -1,0 +1,81 @@
+"""nodegraph: typed node graphs for latent diffusion.
+
+Node authors use the decorators and types from here; scripts use `load`, `Graph` and `Session`, which are imported on demand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nodegraph.sdk import (
+    Artifact,
+    Cancelled,
+    Codec,
+    Color,
+    Context,
+    FilePath,
+    GraphBuilder,
+    InvalidWorkflow,
+    Lazy,
+    Link,
+    ModelFile,
+    Node,
+    NodeError,
+    Pack,
+    PackError,
+    Preview,
+    Problem,
+    Secret,
+    Seed,
+    SocketType,
+    composite,
+    loader,
+    node,
+    socket,
+)
+
+if TYPE_CHECKING:
+    from nodegraph.api import Graph, Result, RunFailed, Session, Workflow, load
+
+_ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "Workflow", "load")
+
+__all__ = [
+    "Artifact",
+    "Cancelled",
+    "Codec",
+    "Color",
+    "Context",
+    "FilePath",
+    "Graph",
+    "GraphBuilder",
+    "InvalidWorkflow",
+    "Lazy",
+    "Link",
+    "ModelFile",
+    "Node",
+    "NodeError",
+    "Pack",
+    "PackError",
+    "Preview",
+    "Problem",
+    "Result",
+    "RunFailed",
+    "Secret",
+    "Seed",
+    "Session",
+    "SocketType",
+    "Workflow",
+    "composite",
+    "load",
+    "loader",
+    "node",
+    "socket",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        from nodegraph import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'nodegraph' has no attribute {name!r}")

@@ -1,0 +1,32 @@
+"""Where things are: what ships with the project, and the user's data folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nodegraph.sdk.errors import PackError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def shipped(name: str) -> Path:
+    """A folder that ships with the project (`workflows`, `models`), in a clone or in an installed wheel."""
+    clone = _PACKAGE.parent / name
+    if (_PACKAGE.parent / "pyproject.toml").is_file() and clone.is_dir():
+        return clone
+    packed = _PACKAGE / "_data" / name
+    if packed.is_dir():
+        return packed
+    raise PackError(f"This installation of nodegraph lacks its folder {name!r}. Install it again.")
+
+
+def data_folder(given: Path | None = None) -> Path:
+    """The data folder: as given, else $NODEGRAPH_DATA, else the platform's place for user data. It may not exist yet."""
+    if given is not None:
+        return given.expanduser()
+    if "NODEGRAPH_DATA" in os.environ:
+        return Path(os.environ["NODEGRAPH_DATA"]).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("nodegraph", appauthor=False)

@@ -1,0 +1,133 @@
+"""A session: the catalog, the engine and its cache, behind calls that work from plain scripts, notebooks and asyncio alike.
+
+The engine lives on a loop in a thread of its own, so a blocking caller never blocks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine, Iterable, Sequence
+from concurrent.futures import Future
+from functools import cache, cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from nodegraph.api.paths import data_folder, shipped
+from nodegraph.engine import Engine, Library, Listener, RunResult
+from nodegraph.engine.engine import MEMORY_BYTES
+from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
+from nodegraph.sdk.pack import Pack
+from nodegraph.store import Digests, Roots
+
+T = TypeVar("T")
+
+
+class Session:
+    """Everything a run needs, opened on first use and shared by all runs of the session. Close it, or use `with`.
+
+    `data` is the data folder, `models` and `files` are further folders that documents may read from; `packs` replaces the
+    installed packs (tests).
+    """
+
+    def __init__(
+        self,
+        data: Path | None = None,
+        *,
+        models: Sequence[Path] = (),
+        files: Sequence[Path] = (),
+        packs: Iterable[Pack] | None = None,
+        memory_bytes: int = MEMORY_BYTES,
+    ) -> None:
+        self.data = data_folder(data)
+        self.roots = Roots((self.data / "inputs", *files), (self.data / "models", *models, shipped("models")))
+        self._packs = None if packs is None else list(packs)
+        self._memory_bytes = memory_bytes
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    # ---- what is known without running ----
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """All node types as data."""
+        return self.library.catalog if self._packs is not None else installed_catalog(self.data / "catalog")
+
+    @cached_property
+    def library(self) -> Library:
+        """The code behind the catalog; a pack is imported when it is first needed."""
+        return Library.of(self._packs) if self._packs is not None else Library.installed(self.catalog)
+
+    def compile(self, document: Document, wanted: Iterable[str] | None = None) -> Plan:
+        """Compile a document. Raises InvalidWorkflow."""
+        return compile_document(document, self.catalog, wanted)
+
+    # ---- running ----
+
+    def run(self, plan: Plan, *, listener: Listener | None = None, roots: Roots | None = None, priority: int = 0) -> RunResult:
+        """Run a plan and wait for it. An interrupt (Ctrl-C) cancels the run. `listener` is called on the engine's thread."""
+        future = self._submit(plan, listener, roots, priority)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def run_async(
+        self, plan: Plan, *, listener: Listener | None = None, roots: Roots | None = None, priority: int = 0
+    ) -> RunResult:
+        """The same for asyncio; cancelling the awaiting task cancels the run."""
+        return await asyncio.wrap_future(self._submit(plan, listener, roots, priority))
+
+    def _submit(self, plan: Plan, listener: Listener | None, roots: Roots | None, priority: int) -> Future[RunResult]:
+        engine = self._started()
+        work = engine.run(plan, listener=listener, roots=roots or self.roots, priority=priority)
+        return self._post(work)
+
+    def _post(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _started(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                digests = Digests(self.data / "digests.json")
+                engine = Engine(self.library, memory_bytes=self._memory_bytes, digests=digests, roots=self.roots)
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="nodegraph-engine", daemon=True).start()
+                self._engine = self._post(engine.__aenter__()).result()
+            return self._engine
+
+    def clear_memory(self) -> None:
+        """Forget all cached results."""
+        if self._engine is not None and self._loop is not None:
+            engine = self._engine
+
+            async def clear() -> None:
+                engine.memory.clear()
+
+            self._post(clear()).result()
+
+    def close(self) -> None:
+        """Cancel what runs and let the threads go."""
+        with self._lock:
+            if self._engine is not None and self._loop is not None:
+                with contextlib.suppress(TimeoutError):
+                    self._post(self._engine.__aexit__(None, None, None)).result(timeout=30)
+                self._loop.call_soon_threadsafe(self._loop.stop)
+            self._engine = self._loop = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+@cache
+def default_session() -> Session:
+    """The session that `nodegraph.load(...)` uses when none is named: one per process, so that runs share their results."""
+    return Session()

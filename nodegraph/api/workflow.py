@@ -1,0 +1,213 @@
+"""Workflows from Python: load one, set its inputs, run it, save what came out; or build one by calling node functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nodegraph.api.outputs import save_outputs
+from nodegraph.api.session import Session, default_session
+from nodegraph.artifacts import extract
+from nodegraph.engine import Listener, RunResult
+from nodegraph.graph import (
+    Document,
+    PublicInput,
+    dump_document,
+    load_document,
+    parse_document,
+    public_inputs,
+    save_document,
+    used_inputs,
+    with_inputs,
+)
+from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry
+from nodegraph.graph.interface import set_value
+from nodegraph.sdk.builder import GraphBuilder, Link
+from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.store import Roots
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+class RunFailed(Exception):
+    """A run that did not give everything it was asked for. `result` has what there is."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        super().__init__("\n".join(map(str, result.run.problems)) or f"the run was {result.run.status}")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a workflow gave: `result["image"]` is an output's value, `save` puts the files into a folder."""
+
+    document: Document
+    run: RunResult
+    session: Session
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every output's value by name: tensors, artifacts, JSON values."""
+        return {output.name: output.value for output in self.run.outputs}
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The public inputs as used."""
+        return used_inputs(self.document, self.session.catalog)
+
+    @property
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """What became of every node: state, reason, milliseconds."""
+        return self.run.nodes
+
+    def save(self, folder: str | Path = "outputs") -> dict[str, list[dict[str, Any]]]:
+        """Write the outputs that can be files: `{NAME: [{"path", "digest"}]}`. Raises NodeError."""
+        return save_outputs(self.run.outputs, self.document, self.session.library, Path(folder))
+
+
+class Workflow:
+    """A document in a session: a function with typed inputs."""
+
+    def __init__(self, document: Document, session: Session | None = None, path: Path | None = None) -> None:
+        self.document, self.path = document, path
+        self.session = session or default_session()
+
+    @property
+    def inputs(self) -> dict[str, PublicInput]:
+        """The public inputs: their specs and present values."""
+        return public_inputs(self.document, self.session.catalog)
+
+    def with_inputs(self, **inputs: Any) -> Workflow:
+        """The same workflow with inputs set. Raises InvalidWorkflow."""
+        return Workflow(with_inputs(self.document, self.session.catalog, inputs), self.session, self.path)
+
+    def with_values(self, values: Mapping[str, Any]) -> Workflow:
+        """The same workflow with `node.input` values set, public or not. Raises InvalidWorkflow for unknown nodes."""
+        unknown = [place for place in values if place.partition(".")[0] not in self.document.nodes]
+        if unknown:
+            raise InvalidWorkflow([Problem("no_such_node", f"There is no {place!r} to set.") for place in unknown])
+        document = self.document.model_copy(update={"nodes": dict(self.document.nodes)})
+        for place, value in values.items():
+            set_value(document, place, value)
+        return Workflow(document, self.session, self.path)
+
+    def run(
+        self,
+        *,
+        wanted: Sequence[str] | None = None,
+        listener: Listener | None = None,
+        allow: Sequence[str] = (),
+        **inputs: Any,
+    ) -> Result:
+        """Run with these inputs and wait. `wanted` names nodes to run instead of the outputs, `allow` files anywhere.
+
+        Raises InvalidWorkflow before anything runs, RunFailed when something failed.
+        """
+        workflow = self.with_inputs(**inputs) if inputs else self
+        plan = self.session.compile(workflow.document, wanted)
+        return workflow._checked(self.session.run(plan, listener=listener, roots=self._roots(allow)))
+
+    async def run_async(
+        self,
+        *,
+        wanted: Sequence[str] | None = None,
+        listener: Listener | None = None,
+        allow: Sequence[str] = (),
+        **inputs: Any,
+    ) -> Result:
+        """The same for asyncio."""
+        workflow = self.with_inputs(**inputs) if inputs else self
+        plan = self.session.compile(workflow.document, wanted)
+        return workflow._checked(await self.session.run_async(plan, listener=listener, roots=self._roots(allow)))
+
+    def _checked(self, run: RunResult) -> Result:
+        result = Result(self.document, run, self.session)
+        if run.status != "succeeded":
+            raise RunFailed(result)
+        return result
+
+    def _roots(self, allow: Sequence[str]) -> Roots:
+        """Files may also lie beside the workflow's own file."""
+        roots = self.session.roots
+        beside = (self.path.parent,) if self.path is not None else ()
+        return Roots((*beside, *roots.files), roots.models, roots.allowed).allowing(allow)
+
+    def to_json(self) -> str:
+        return dump_document(self.document)
+
+    def save(self, path: str | Path) -> None:
+        """Write the document, whole or not at all."""
+        save_document(self.document, Path(path))
+
+
+def load(path: str | Path, session: Session | None = None) -> Workflow:
+    """Open a workflow: a JSON file, or a picture that carries one. Raises InvalidWorkflow."""
+    path = Path(path)
+    if path.suffix.lower() in PICTURES and path.is_file():
+        text = extract(path.read_bytes()).get("workflow")
+        if text is None:
+            raise InvalidWorkflow([Problem("no_workflow", f"{path} is a picture without a nodegraph workflow inside.")])
+        return Workflow(parse_document(text), session, path)
+    return Workflow(load_document(path), session, path)
+
+
+class Graph(GraphBuilder):
+    """A workflow built in Python: `add` nodes, or call them with the links that `add` gave.
+
+    graph = Graph("Apple")
+    model = graph.add(load_model, model="starter")
+    prompt = encode_prompt(model.text_encoder, text="a red apple")
+    """
+
+    def __init__(self, title: str = "", session: Session | None = None) -> None:
+        super().__init__()
+        self.title = title
+        self.session = session or default_session()
+        self.interface = Interface()
+
+    def input(self, name: str, *to: str, title: str = "", description: str = "") -> None:
+        """Make `node.input`s public under one name."""
+        self.interface.inputs[name] = InterfaceInput(to=list(to), title=title, description=description)
+
+    def output(self, name: str, link: Link) -> None:
+        """Make a link an output of the workflow."""
+        self.interface.outputs[name] = f"{link.node}.{link.output}"
+
+    def document(self) -> Document:
+        """The graph as a document."""
+        entries = {}
+        for name, built in self.nodes.items():
+            links: dict[str, str | list[str]] = {
+                key: [f"{item.node}.{item.output}" for item in link]
+                if isinstance(link, tuple)
+                else f"{link.node}.{link.output}"
+                for key, link in built.links.items()
+            }
+            type_id = self.session.library.id_of(built.node)
+            entries[name] = NodeEntry(type=type_id, version=built.node.version, inputs=dict(built.values), links=links)
+        return Document(title=self.title, nodes=entries, interface=self.interface.model_copy(deep=True))
+
+    def workflow(self) -> Workflow:
+        return Workflow(self.document(), self.session)
+
+    @staticmethod
+    def of(document: Document, session: Session | None = None) -> Graph:
+        """A document as a graph again. Raises PackError for node types that are not installed."""
+        graph = Graph(document.title, session)
+        graph.interface = document.interface.model_copy(deep=True)
+
+        def link(text: str) -> Link:
+            node, _, output = text.partition(".")
+            return Link(graph, node, output)
+
+        for name, entry in document.nodes.items():
+            links = {
+                key: [link(t) for t in text] if isinstance(text, list) else link(text) for key, text in entry.links.items()
+            }
+            graph.add(graph.session.library.node(entry.type), name, **{**entry.inputs, **links})
+        return graph

@@ -1,0 +1,27 @@
+"""`nodegraph validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nodegraph.api.paths import data_folder
+from nodegraph.cli.show import DONE, print_json, refuse
+from nodegraph.graph import installed_catalog, load_document, validate
+from nodegraph.sdk.errors import InvalidWorkflow, PackError, Problem
+
+
+def validate_command(file: Path, as_json: bool, data: Path | None) -> int:
+    try:
+        document = load_document(file)
+        problems = validate(document, installed_catalog(data_folder(data) / "catalog"))
+    except InvalidWorkflow as error:
+        return refuse(error.problems, as_json, file=str(file))
+    except PackError as error:
+        return refuse([Problem("broken_pack", str(error))], as_json, file=str(file))
+    if problems:
+        return refuse(problems, as_json, file=str(file))
+    if as_json:
+        print_json({"status": "valid", "file": str(file), "problems": []})
+    else:
+        print(f"{file} is fine: {len(document.nodes)} nodes.")
+    return DONE

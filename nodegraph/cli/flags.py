@@ -1,0 +1,103 @@
+"""A workflow's inputs as command-line options: `--prompt "..." --seed 7 --steps=30`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nodegraph.graph import PublicInput
+from nodegraph.graph.compiling import nearest
+from nodegraph.graph.values import describe_schema
+from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.sdk.spec import InputSpec
+from nodegraph.sdk.typeexpr import TypeExpr
+from nodegraph.sdk.values import MAX_SEED
+
+
+def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> tuple[dict[str, Any], list[str]]:
+    """Values for the workflow's inputs, and the paths among them, which may lie anywhere.
+
+    `--no-NAME` is false, `--seed random` draws one. Raises InvalidWorkflow with every argument that does not fit.
+    """
+    values: dict[str, Any] = {}
+    paths: list[str] = []
+    problems: list[Problem] = []
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        name, given, text = argument.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
+        if not argument.startswith("--"):
+            problems.append(Problem("bad_flag", f"{argument!r} belongs to no option.", hint="Options look like --name VALUE."))
+            continue
+        negated = name.startswith("no_") and name not in inputs and name[3:] in inputs
+        found = inputs.get(name[3:] if negated else name)
+        if found is None:
+            flags = {f"--{known.replace('_', '-')}" for known in inputs}
+            hint = nearest(argument.partition("=")[0], flags, "It has") or "It has no inputs of its own."
+            problems.append(Problem("no_such_input", f"This workflow has no option {argument.partition('=')[0]}.", hint=hint))
+            if not given and left and not left[0].startswith("--"):
+                left.pop(0)
+            continue
+        is_bool = _bare(found.spec.type).name == "bool"
+        if negated or (is_bool and not given and (not left or left[0].startswith("--"))):
+            values[found.name] = not negated
+            continue
+        if not given:
+            if not left:
+                expected = describe_schema(found.spec.schema or {})
+                problems.append(Problem("bad_flag", f"{argument} needs a value.", expected=expected, got="nothing"))
+                continue
+            text = left.pop(0)
+        try:
+            values[found.name] = typed(found.spec, text, paths)
+        except (ValueError, KeyError):
+            expected = describe_schema(found.spec.schema or {})
+            problems.append(
+                Problem("bad_value", f"--{name.replace('_', '-')} does not take this.", expected=expected, got=repr(text))
+            )
+    if problems:
+        raise InvalidWorkflow(problems)
+    return values, paths
+
+
+def typed(spec: InputSpec, text: str, paths: list[str]) -> Any:
+    """Command-line text as the JSON value that an input wants. Raises ValueError where it cannot be one."""
+    expr = _bare(spec.type)
+    if spec.type.kind == "optional" and text.lower() in ("none", "null"):
+        return None
+    if spec.file:
+        return _path(text, spec.file, paths)
+    match expr.name:
+        case "seed" if text.lower() == "random":
+            return secrets.randbelow(MAX_SEED + 1)
+        case "int" | "seed":
+            return int(text)
+        case "float":
+            return float(text)
+        case "bool":
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        case "enum":
+            choices = (spec.schema or {}).get("enum", [])
+            return next((choice for choice in choices if str(choice) == text), text)
+        case "str" | "color" | "secret":
+            return text
+        case _:
+            return json.loads(text)
+
+
+def _path(text: str, kind: str, paths: list[str]) -> str:
+    """A file typed on the command line may be anywhere; a model's bare name is looked up in the model folders."""
+    path = Path(text).expanduser()
+    if kind == "file" or os.sep in text or (path.suffix == ".safetensors" and path.exists()):
+        paths.append(str(path.absolute()))
+        return paths[-1]
+    return text
+
+
+def _bare(expr: TypeExpr) -> TypeExpr:
+    return expr.item if expr.kind == "optional" else expr

@@ -1,0 +1,53 @@
+"""How the command line speaks: problems on stderr, results on stdout, one JSON object where asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from nodegraph.sdk.errors import Problem
+
+DONE, FAILED, WRONG_INPUT, CANCELLED = 0, 1, 2, 130
+"""Exit codes."""
+
+
+def stderr() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_problems(problems: Sequence[Problem], title: str) -> None:
+    """Every problem, each with its place, what was expected, what came, and what to do next."""
+    console = stderr()
+    console.print(Text(title, style="bold red"))
+    for problem in problems:
+        line = Text("  ")
+        if problem.place:
+            line.append(f"{problem.place}: ", style="bold")
+        line.append(problem.message)
+        console.print(line, soft_wrap=True)
+        for label, text in (("expected", problem.expected), ("got", problem.got)):
+            if text:
+                console.print(Text(f"      {label} {text}", style="dim" if label == "expected" else ""), soft_wrap=True)
+        if problem.hint:
+            console.print(Text(f"      {problem.hint}", style="cyan"), soft_wrap=True)
+
+
+def refuse(problems: Sequence[Problem], as_json: bool, **more: Any) -> int:
+    """Say that the input was wrong, in the asked form, and give the exit code."""
+    if as_json:
+        print_json({"status": "invalid", **more, "problems": [problem.to_json() for problem in problems]})
+    else:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        print_problems(problems, f"This cannot run: {count}.")
+    return WRONG_INPUT

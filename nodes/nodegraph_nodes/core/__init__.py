@@ -1,0 +1,31 @@
+"""The core pack: numbers, text, choices and lists. Pure Python, no torch.
+
+A node whose input is linked to a list runs once per item, so "map" needs no node of its own.
+"""
+
+from nodegraph_nodes.core.lists import list_item, list_length, make_list, number_range, seed_list
+from nodegraph_nodes.core.logic import compare, logic, switch
+from nodegraph_nodes.core.numbers import boolean, calculate, calculate_whole, integer, number, round_number
+from nodegraph_nodes.core.text import format_text, join_text, replace_text, split_lines, text
+
+__all__ = [
+    "boolean",
+    "calculate",
+    "calculate_whole",
+    "compare",
+    "format_text",
+    "integer",
+    "join_text",
+    "list_item",
+    "list_length",
+    "logic",
+    "make_list",
+    "number",
+    "number_range",
+    "replace_text",
+    "round_number",
+    "seed_list",
+    "split_lines",
+    "switch",
+    "text",
+]

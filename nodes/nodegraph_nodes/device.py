@@ -1,0 +1,87 @@
+"""The torch device adapter: CUDA devices where there are any, else Apple's GPU, else the CPU as one lane."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from nodegraph_nodes.diffusion.families import compute_dtype
+
+
+class Working:
+    """Around every call on a device's thread: no gradients, and the peak of the device's memory while it ran."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._no_grad = torch.no_grad()
+        self.peak_bytes: int | None = None
+
+    def __enter__(self) -> Working:
+        self._no_grad.__enter__()
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)
+            torch.cuda.reset_peak_memory_stats(self._device)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._no_grad.__exit__(kind, error, trace)
+        if self._device.type == "cuda":
+            self.peak_bytes = torch.cuda.max_memory_allocated(self._device)
+
+
+class TorchDevice:
+    """Devices as torch sees them."""
+
+    name = "torch"
+
+    def __init__(self) -> None:
+        if torch.cuda.is_available():
+            self._devices = [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
+        elif torch.backends.mps.is_available():
+            self._devices = [torch.device("mps")]
+        else:
+            self._devices = [torch.device("cpu")]
+
+    def lanes(self) -> list[torch.device]:
+        return list(self._devices)
+
+    def profile(self) -> str:
+        """Device kind and model, the dtype that "auto" means there, threads on a CPU, and the versions that compute."""
+        device = self._devices[0]
+        dtype = str(compute_dtype("auto", device)).removeprefix("torch.")
+        if device.type == "cuda":
+            detail = torch.cuda.get_device_name(device)
+        else:
+            detail = f"{torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+        libraries = " ".join(f"{name} {_version(name)}" for name in ("torch", "diffusers", "transformers"))
+        return f"{device.type} {detail} {dtype} {libraries}"
+
+    def working(self, device: torch.device) -> Working:
+        return Working(device)
+
+    def free_bytes(self, device: torch.device) -> int | None:
+        return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+    def network_bytes(self, network: Any) -> int:
+        return int(network.nbytes)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            return True
+        return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+    def release(self, device: torch.device) -> None:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif device.type == "mps":
+            torch.mps.empty_cache()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

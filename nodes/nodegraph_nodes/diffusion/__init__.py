@@ -1,0 +1,31 @@
+"""The diffusion pack: one node module per stage, over a library that is pure torch and knows no graph.
+
+The library: `schedules` (noise processes and their spacings), `samplers` (solvers, one step at a time), `predict`
+(network output -> guided x0 estimate), `families` (architectures and their networks).
+"""
+
+from nodegraph_nodes.diffusion.decode import decode
+from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
+from nodegraph_nodes.diffusion.encode import encode
+from nodegraph_nodes.diffusion.guidance import guidance
+from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
+from nodegraph_nodes.diffusion.noise import sample_noise
+from nodegraph_nodes.diffusion.prompt import encode_prompt
+from nodegraph_nodes.diffusion.schedule import noise_schedule
+
+__all__ = [
+    "autoencoder_network",
+    "begin_denoise",
+    "decode",
+    "denoise",
+    "denoise_step",
+    "denoiser_network",
+    "encode",
+    "encode_prompt",
+    "finish_denoise",
+    "guidance",
+    "load_model",
+    "noise_schedule",
+    "sample_noise",
+    "text_encoder_network",
+]

@@ -1,0 +1,130 @@
+"""Denoising: begin with noise, take steps, finish with a clean latent.
+
+A step is a node of its own, so a run can stop, go on, and fork at any step, and every step is cached.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from nodegraph import Context, GraphBuilder, NodeError, Seed, composite, node
+from nodegraph_nodes.diffusion.predict import guided_denoised, preview_image
+from nodegraph_nodes.diffusion.samplers import SAMPLERS, begin, finish, run_step
+from nodegraph_nodes.pictures import to_preview
+from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
+
+SamplerName = Literal["euler", "euler_ancestral", "heun", "dpmpp_2m", "ddim"]
+Sampler = Annotated[
+    SamplerName,
+    Field(
+        description="The solver. dpmpp_2m needs the fewest steps, heun asks the network twice per step, euler_ancestral adds noise."
+    ),
+]
+
+
+class Denoised(NamedTuple):
+    state: Annotated[DenoiseState, Field(description="Where the run is now: link it to another denoise to go on.")]
+    latent: Annotated[Latent, Field(description="The picture so far, clean.")]
+
+
+@node(category="diffusion/denoise")
+def begin_denoise(
+    noise: Latent,
+    schedule: Schedule,
+    latent: Annotated[
+        Latent | None, Field(description="A picture to start from; without one the run starts from noise alone.")
+    ] = None,
+    first_step: Annotated[
+        int, Field(ge=0, le=1000, description="Steps to leave out at the start: more keeps more of the picture.")
+    ] = 0,
+    seed: Annotated[Seed, Field(description="For samplers that add noise on the way.")] = 0,
+) -> DenoiseState:
+    """Begin a run: noise at the schedule's first level, over a picture if there is one."""
+    if first_step > schedule.steps:
+        expected = f"at most {schedule.steps}"
+        raise NodeError(
+            "The schedule has fewer steps than are left out.", socket="first_step", expected=expected, got=str(first_step)
+        )
+    if latent is not None:
+        _same_family(latent.family, schedule.family, "latent")
+        if latent.samples.shape != noise.samples.shape:
+            raise NodeError(
+                "The picture and the noise have different sizes.",
+                socket="latent",
+                expected=f"a latent of {_size(noise)}",
+                got=_size(latent),
+            )
+    start = None if latent is None else latent.samples
+    return begin(noise.samples, schedule, seed, index=first_step, latent=start)
+
+
+@node(category="diffusion/denoise", lane="gpu")
+def denoise_step(
+    context: Context,
+    denoiser: Denoiser,
+    state: DenoiseState,
+    schedule: Schedule,
+    guidance: Guidance,
+    sampler: Sampler = "euler",
+) -> DenoiseState:
+    """Take one denoise step."""
+    if state.index >= schedule.steps:
+        raise NodeError(
+            f"The run has done all {schedule.steps} steps of its schedule.",
+            socket="state",
+            hint="Take fewer steps here, or give the schedule more.",
+        )
+    _same_family(state.family, denoiser.family, "state")
+    _same_family(guidance.positive.family, denoiser.family, "guidance")
+    network = context.resident(denoiser)
+    progress = state.index / schedule.steps
+
+    def predict(x: object, point: Point) -> object:
+        return guided_denoised(network, x, point, guidance, progress)  # type: ignore[arg-type]
+
+    after = run_step(SAMPLERS[sampler], state, schedule, predict)  # type: ignore[arg-type]
+    context.preview(lambda: to_preview(preview_image(finish(after, schedule), denoiser)))
+    return after
+
+
+@node(category="diffusion/denoise")
+def finish_denoise(state: DenoiseState, schedule: Schedule) -> Latent:
+    """The clean latent of a run: its result after the last step, its latest estimate before."""
+    return Latent(finish(state, schedule), state.family)
+
+
+@composite(category="diffusion/denoise")
+def denoise(
+    graph: GraphBuilder,
+    denoiser: Denoiser,
+    state: DenoiseState,
+    schedule: Schedule,
+    guidance: Guidance,
+    sampler: Sampler = "euler",
+    steps: Annotated[int, Field(ge=0, le=1000, description="How many steps to take from where the run is.")] = 20,
+) -> Denoised:
+    """Take several denoise steps. Each is a node, cached by itself."""
+    for number in range(1, steps + 1):
+        state = graph.add(
+            denoise_step,
+            f"step_{number}",
+            denoiser=denoiser,
+            state=state,
+            schedule=schedule,
+            guidance=guidance,
+            sampler=sampler,
+        )
+    return Denoised(state, graph.add(finish_denoise, "finish", state=state, schedule=schedule))
+
+
+def _same_family(got: str, wanted: str, socket: str) -> None:
+    if got != wanted:
+        hint = "Everything in a run comes from one model."
+        raise NodeError("This was made for another kind of model.", socket=socket, expected=wanted, got=got, hint=hint)
+
+
+def _size(latent: Latent) -> str:
+    channels, height, width = latent.samples.shape
+    return f"{channels} channels, {width} x {height}"

@@ -1,0 +1,21 @@
+"""From pictures to latents."""
+
+from __future__ import annotations
+
+from nodegraph import Context, NodeError, node
+from nodegraph_nodes.types import Autoencoder, Image, Latent
+
+
+@node(category="diffusion/autoencoder", lane="gpu")
+def encode(context: Context, autoencoder: Autoencoder, image: Image) -> Latent:
+    """Encode an image into a latent with the autoencoder's encoder (the mean of its posterior). Transparency is ignored."""
+    height, width = image.shape[:2]
+    if height % autoencoder.downscale or width % autoencoder.downscale:
+        raise NodeError(
+            "The image's size does not fit this autoencoder.",
+            socket="image",
+            expected=f"multiples of {autoencoder.downscale}",
+            got=f"{width} x {height}",
+            hint="Link image/resize_image before it.",
+        )
+    return Latent(context.resident(autoencoder).encode(image[None, ..., :3])[0], autoencoder.family)

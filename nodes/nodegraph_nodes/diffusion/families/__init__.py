@@ -1,0 +1,87 @@
+"""Families: one module per model architecture. A new architecture is a new file here, never a new set of nodes.
+
+`describe_model(path, digest)` turns a model on disk into recipes; `load_denoiser`, `load_text_encoder` and
+`load_autoencoder` turn recipes into networks.
+"""
+
+from pathlib import Path
+
+import torch
+
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+
+from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
+from .family import Family, Recipes
+from .loaded import LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
+from .precision import compute_dtype, decode_dtype
+from .sd1 import SD1
+from .source import ModelSource
+from .starter import STARTER
+
+FAMILIES: tuple[Family, ...] = (STARTER, SD1)
+
+
+def recognise(path: str | Path, digest: str) -> Family:
+    """The family of a model on disk. Raises UnknownModel, or BrokenModel for a file that cannot be read at all."""
+    source = ModelSource(Path(path), digest)
+    if not source.path.exists():
+        raise ModelError(str(path), "there is no such file or folder.")
+    for family in FAMILIES:
+        if family.recognise(source):
+            return family
+    raise UnknownModel(str(path), [family.sought for family in FAMILIES])
+
+
+def describe_model(path: str | Path, digest: str, precision: Precision = "auto") -> Recipes:
+    """The recipes of a model on disk, from its configs and headers alone. digest: of its content. Raises ModelError."""
+    return recognise(path, digest).describe(ModelSource(Path(path), digest), precision)
+
+
+def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
+    """The network of a recipe, on the device. Raises ModelError."""
+    dtype = compute_dtype(recipe.precision, device)
+    return _family_of(recipe).load_denoiser(recipe, torch.device(device), dtype)
+
+
+def load_text_encoder(recipe: TextEncoder, device: torch.device | str) -> LoadedTextEncoder:
+    """The network and tokenizer of a recipe, on the device. Raises ModelError."""
+    dtype = compute_dtype(recipe.precision, device)
+    return _family_of(recipe).load_text_encoder(recipe, torch.device(device), dtype)
+
+
+def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedAutoencoder:
+    """The network of a recipe, on the device. Raises ModelError."""
+    dtype = decode_dtype(recipe.precision)
+    return _family_of(recipe).load_autoencoder(recipe, torch.device(device), dtype)
+
+
+def _family_of(recipe: Denoiser | TextEncoder | Autoencoder) -> Family:
+    if recipe.patches:
+        raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")
+    for family in FAMILIES:
+        if family.name == recipe.family:
+            return family
+    raise ModelError(recipe.path, f"this version has no family {recipe.family!r}.")
+
+
+__all__ = [
+    "FAMILIES",
+    "BrokenModel",
+    "Family",
+    "LoadedAutoencoder",
+    "LoadedDenoiser",
+    "LoadedTextEncoder",
+    "MissingTensors",
+    "ModelError",
+    "ModelSource",
+    "Prompts",
+    "Recipes",
+    "UnknownModel",
+    "compute_dtype",
+    "decode_dtype",
+    "describe_model",
+    "load_autoencoder",
+    "load_denoiser",
+    "load_text_encoder",
+    "recognise",
+]

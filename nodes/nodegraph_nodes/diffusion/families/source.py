@@ -1,0 +1,112 @@
+"""A model on disk, looked at without loading it: a diffusers-style folder or one .safetensors file.
+
+Only safetensors is ever read: its header is plain JSON, and nothing in it can run. Pickles (.ckpt, .bin, .pt) are
+refused. Format: 8 bytes little-endian header length, JSON header, tensor bytes
+(https://github.com/huggingface/safetensors).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import safe_open
+from torch import Tensor
+
+from .errors import BrokenModel, MissingTensors
+
+_LARGEST_HEADER_BYTES = 100_000_000  # the format's own limit
+_PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+
+
+class TensorInfo(NamedTuple):
+    """One entry of a safetensors header. dtype is the format's own word: F32, BF16, I8 ..."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model as found on disk. path: a folder or a file; digest: of its content, as the caller defines it."""
+
+    path: Path
+    digest: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.path.is_dir()
+
+    def has(self, relative: str) -> bool:
+        return self.is_folder and (self.path / relative).is_file()
+
+    def json(self, relative: str) -> dict[str, Any]:
+        """A JSON object inside the folder. Raises BrokenModel."""
+        return read_json(self.path / relative)
+
+    def weights(self, folder: str, *names: str) -> Path:
+        """The first of these weight files that exists in `folder`. Raises BrokenModel; it names pickles if they do."""
+        for name in names:
+            if self.has(f"{folder}/{name}"):
+                return self.path / folder / name
+        pickles = [f.name for f in (self.path / folder).glob("*") if f.suffix in _PICKLES]
+        if pickles:
+            raise BrokenModel(
+                str(self.path),
+                f"{folder}/{pickles[0]} is a pickle, which could run code when opened; only .safetensors is read. "
+                "Convert the model, or download its safetensors form.",
+            )
+        raise BrokenModel(str(self.path), f"there is no {folder}/{names[0]}.")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises BrokenModel."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BrokenModel(str(path), "this file is missing.") from None
+    except (OSError, ValueError) as error:
+        raise BrokenModel(str(path), f"not readable as JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise BrokenModel(str(path), "a JSON object was expected.")
+    return value
+
+
+def read_header(path: Path) -> dict[str, TensorInfo]:
+    """The names, dtypes and shapes in a safetensors file, without its tensors. Raises BrokenModel if it is damaged."""
+    if path.suffix in _PICKLES:
+        raise BrokenModel(str(path), "a pickle could run code when opened; only .safetensors is read.")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= min(_LARGEST_HEADER_BYTES, size - 8):
+                raise BrokenModel(str(path), "not a safetensors file, or its beginning is damaged.")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        tensors = {name: TensorInfo(entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except OSError as error:
+        raise BrokenModel(str(path), f"cannot be opened ({error.strerror}).") from error
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BrokenModel(str(path), "not a safetensors file, or its header is damaged.") from error
+    if size < 8 + length + end:
+        raise BrokenModel(
+            str(path),
+            f"the file ends after {size:,} of {8 + length + end:,} bytes; it was probably not copied completely.",
+        )
+    return tensors
+
+
+def read_tensors(path: Path, names: Mapping[str, str] | None = None, *, network: str = "network") -> dict[str, Tensor]:
+    """Tensors of a safetensors file, mapped from the file (read when touched). Raises BrokenModel, MissingTensors.
+
+    names: {name to return: name in the file}; None reads all under their own names.
+    """
+    present = read_header(path)
+    names = {name: name for name in present} if names is None else names
+    if missing := [stored for stored in names.values() if stored not in present]:
+        raise MissingTensors(str(path), network, missing)
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(stored) for name, stored in names.items()}

@@ -1,0 +1,173 @@
+"""The bundled starter family: a small rectified-flow U-Net told about the prompt by a MiniLM text encoder.
+
+Layout of a model folder (see models/starter):
+  starter.json    latent {mean, std}: normalised = (z - mean) / std; optional downscale (pixels per latent position),
+                  resolution (native pixels), text_length (tokens), preview {factors [C][3], bias [3]}
+  unet/           diffusers UNet2DConditionModel; its class embedding receives the pooled prompt
+  vae/            diffusers AutoencoderKL
+  text_encoder/   BERT and its tokenizer
+The weights are plain safetensors or, where `model.int8.safetensors` exists, int8 with one scale per row.
+Objective: x_t = (1 - t) x0 + t noise; output = noise - x0; timestep = 1000 t. The unconditional prompt is "".
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from nodegraph_nodes.types import (
+    Autoencoder,
+    Conditioning,
+    Denoiser,
+    NoiseProcess,
+    Precision,
+    PreviewFactors,
+    TextEncoder,
+)
+
+from .assemble import fill, skeleton
+from .errors import BrokenModel
+from .family import Family, Recipes
+from .loaded import module_bytes
+from .networks import KLAutoencoder, UNetDenoiser
+from .quantised import dequantise
+from .source import ModelSource, read_header, read_json, read_tensors
+
+NAME = "starter"
+_CARD = "starter.json"
+_UNET_WEIGHTS = ("model.int8.safetensors", "diffusion_pytorch_model.safetensors")
+_VAE_WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.int8.safetensors")
+_TEXT_WEIGHTS = ("model.int8.safetensors", "model.safetensors")
+_DEFAULT_TEXT_LENGTH = 24
+
+
+def recognise(source: ModelSource) -> bool:
+    return source.has(_CARD)
+
+
+def describe(source: ModelSource, precision: Precision) -> Recipes:
+    """Recipes of a starter-layout folder, from its card and configs. Raises BrokenModel."""
+    card, unet, vae = source.json(_CARD), source.json("unet/config.json"), source.json("vae/config.json")
+    for folder, names in (("unet", _UNET_WEIGHTS), ("vae", _VAE_WEIGHTS), ("text_encoder", _TEXT_WEIGHTS)):
+        read_header(source.weights(folder, *names))
+    path, digest, channels = str(source.path), source.digest, int(unet["in_channels"])
+    downscale = int(card.get("downscale", 2 ** (len(vae["block_out_channels"]) - 1)))
+    native = int(card.get("resolution", unet["sample_size"] * downscale))
+    try:
+        mean, std = float(card["latent"]["mean"]), float(card["latent"]["std"])
+        preview = _preview(card, channels)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenModel(path, f"{_CARD} has no usable latent statistics or preview factors ({error!r}).") from error
+    return Recipes(
+        Denoiser(
+            NAME,
+            path,
+            digest,
+            prediction="flow",
+            process=NoiseProcess("rectified_flow"),
+            latent_channels=channels,
+            downscale=downscale,
+            size_multiple=downscale * 2 ** (len(unet["block_out_channels"]) - 1),
+            native_size=(native, native),
+            preview=preview,
+            precision=precision,
+        ),
+        TextEncoder(NAME, path, digest, precision),
+        Autoencoder(NAME, path, digest, channels, downscale, shift=mean, scale=1 / std, precision=precision),
+    )
+
+
+def _preview(card: dict[str, Any], channels: int) -> PreviewFactors:
+    """The card's factors; without them the first three channels stand for red, green and blue."""
+    if "preview" not in card:
+        rows = [tuple(0.25 if colour == channel else 0.0 for colour in range(3)) for channel in range(channels)]
+        return PreviewFactors(tuple((r, g, b) for r, g, b in rows), (0.5, 0.5, 0.5))
+    factors = tuple((float(r), float(g), float(b)) for r, g, b in card["preview"]["factors"])
+    red, green, blue = map(float, card["preview"]["bias"])
+    if len(factors) != channels:
+        raise ValueError(f"{len(factors)} preview factors for {channels} channels")
+    return PreviewFactors(factors, (red, green, blue))
+
+
+def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> UNetDenoiser:
+    from diffusers import UNet2DConditionModel
+
+    return UNetDenoiser(recipe, _load(UNet2DConditionModel, recipe, "unet", _UNET_WEIGHTS, dtype)).to(device)
+
+
+def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder:
+    from diffusers import AutoencoderKL
+
+    return KLAutoencoder(recipe, _load(AutoencoderKL, recipe, "vae", _VAE_WEIGHTS, dtype)).to(device)
+
+
+def _load(network: Any, recipe: Denoiser | Autoencoder, folder: str, names: tuple[str, ...], dtype: torch.dtype) -> Any:
+    """A diffusers network from its folder in the model."""
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    config = source.json(f"{folder}/config.json")
+    tensors = dequantise(read_tensors(source.weights(folder, *names)))
+    return fill(skeleton(lambda: network.from_config(config)), tensors, recipe.path, folder, dtype)
+
+
+class MiniLMTextEncoder:
+    """A BERT encoder and its tokenizer.
+
+    states: last hidden states, padding zeroed; pooled: their mean over the text, scaled to length sqrt(D).
+    """
+
+    family = NAME
+
+    def __init__(self, model: Any, tokenizer: Any, text_length: int) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._text_length = text_length
+        self.max_tokens = text_length - tokenizer.num_special_tokens_to_add()
+
+    @property
+    def nbytes(self) -> int:
+        return module_bytes(self.model)
+
+    def to(self, device: torch.device | str) -> Self:
+        self.model.to(device)
+        return self
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> list[Conditioning]:
+        """One conditioning per text: states [text_length, D], pooled [D]."""
+        batch = self._tokenizer(
+            list(texts), padding="max_length", truncation=True, max_length=self._text_length, return_tensors="pt"
+        ).to(self.model.device)
+        mask = batch["attention_mask"][..., None].float()
+        states: Tensor = self.model(**batch).last_hidden_state.float() * mask  # [B, L, D]
+        mean = states.sum(1) / mask.sum(1)
+        pooled = torch.nn.functional.normalize(mean, dim=-1) * states.shape[-1] ** 0.5
+        return [Conditioning(s.clone(), NAME, p.clone()) for s, p in zip(states, pooled, strict=True)]
+
+
+def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> MiniLMTextEncoder:
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    folder = source.path / "text_encoder"
+    config = BertConfig(**read_json(folder / "config.json"))
+    tensors = dequantise(read_tensors(source.weights("text_encoder", *_TEXT_WEIGHTS)))
+    model = skeleton(lambda: BertModel(config, add_pooling_layer=False))
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    length = int(source.json(_CARD).get("text_length", _DEFAULT_TEXT_LENGTH))
+    return MiniLMTextEncoder(fill(model, tensors, recipe.path, "text_encoder", dtype), tokenizer, length).to(device)
+
+
+STARTER = Family(
+    name=NAME,
+    sought=f"a folder with {_CARD} (the starter family)",
+    recognise=recognise,
+    describe=describe,
+    load_denoiser=load_denoiser,
+    load_text_encoder=load_text_encoder,
+    load_autoencoder=load_autoencoder,
+)

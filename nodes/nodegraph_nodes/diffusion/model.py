@@ -1,0 +1,65 @@
+"""Loading a model: from a file to recipes, and (on the device, when a node asks) from a recipe to a network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+
+from nodegraph import ModelFile, NodeError, loader, node
+from nodegraph_nodes.diffusion.families import (
+    ModelError,
+    describe_model,
+    load_autoencoder,
+    load_denoiser,
+    load_text_encoder,
+)
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+
+
+class Model(NamedTuple):
+    denoiser: Denoiser
+    text_encoder: TextEncoder
+    autoencoder: Autoencoder
+
+
+@node(category="diffusion/model")
+def load_model(
+    model: Annotated[
+        ModelFile[Literal["checkpoint"]],
+        Field(description="A model's name in the model folders: a diffusers folder, or a .safetensors file."),
+    ],
+    precision: Annotated[Precision, Field(description="What networks compute in; auto is the device's best.")] = "auto",
+) -> Model:
+    """Read what a model is: its three networks as recipes. The weights stay on disk until a node needs them."""
+    try:
+        return Model(*describe_model(model.path, model.digest, precision))
+    except ModelError as error:
+        raise NodeError(f"The model {model.name!r} cannot be used: {error.problem}", socket="model") from None
+
+
+def _network(recipe: Any, device: torch.device) -> Any:
+    load = {Denoiser: load_denoiser, TextEncoder: load_text_encoder, Autoencoder: load_autoencoder}[type(recipe)]
+    try:
+        return load(recipe, device)
+    except ModelError as error:
+        raise NodeError(f"The model cannot be loaded: {error}") from None
+
+
+@loader(Denoiser)
+def denoiser_network(recipe: Denoiser, device: torch.device) -> Any:
+    """A denoiser's network on a device."""
+    return _network(recipe, device)
+
+
+@loader(TextEncoder)
+def text_encoder_network(recipe: TextEncoder, device: torch.device) -> Any:
+    """A text encoder's network and tokenizer on a device."""
+    return _network(recipe, device)
+
+
+@loader(Autoencoder)
+def autoencoder_network(recipe: Autoencoder, device: torch.device) -> Any:
+    """An autoencoder's network on a device."""
+    return _network(recipe, device)

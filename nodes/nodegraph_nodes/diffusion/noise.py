@@ -1,0 +1,30 @@
+"""The Gaussian noise that a picture starts from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nodegraph import NodeError, Seed, node
+from nodegraph_nodes.diffusion.samplers import initial_noise
+from nodegraph_nodes.types import Denoiser, Latent
+
+Pixels = Annotated[int, Field(ge=8, le=8192, description="Pixels; empty: the model's own size.")]
+
+
+@node(category="diffusion/noise")
+def sample_noise(denoiser: Denoiser, seed: Seed = 0, width: Pixels | None = None, height: Pixels | None = None) -> Latent:
+    """Sample noise of the model's latent shape, on the CPU, from the seed alone: the same on every device."""
+    sizes = {"width": width or denoiser.native_size[0], "height": height or denoiser.native_size[1]}
+    for name, size in sizes.items():
+        if size % denoiser.size_multiple:
+            raise NodeError(
+                f"This model cannot make a picture {size} pixels in {name}.",
+                socket=name,
+                expected=f"a multiple of {denoiser.size_multiple}",
+                got=str(size),
+                hint=f"Try {max(1, round(size / denoiser.size_multiple)) * denoiser.size_multiple}.",
+            )
+    shape = (denoiser.latent_channels, sizes["height"] // denoiser.downscale, sizes["width"] // denoiser.downscale)
+    return Latent(initial_noise(seed, shape), denoiser.family)

@@ -1,0 +1,18 @@
+"""Noise schedules: which noise levels a run visits.
+
+`make_process(denoiser.process)` gives a model's noise process; `make_schedule("karras", process, 20, family)` its
+points.
+"""
+
+from .process import Process, RectifiedFlow, VariancePreserving, make_process
+from .spacing import SCHEDULES, Spacing, make_schedule
+
+__all__ = [
+    "SCHEDULES",
+    "Process",
+    "RectifiedFlow",
+    "Spacing",
+    "VariancePreserving",
+    "make_process",
+    "make_schedule",
+]

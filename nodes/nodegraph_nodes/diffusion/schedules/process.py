@@ -1,0 +1,96 @@
+"""Noise processes x_t = alpha x0 + sigma eps: what a model was trained to undo, as functions of its timestep.
+
+`sigma_hat` = sigma / alpha is the noise level in the variance-exploding view (k-diffusion's sigma).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nodegraph_nodes.types import NoiseProcess
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VariancePreserving:
+    """alpha^2 + sigma^2 = 1, known at the integer timesteps of training. alphas_cumprod: [T] float64, alpha^2."""
+
+    alphas_cumprod: Array
+
+    @property
+    def train_steps(self) -> int:
+        return len(self.alphas_cumprod)
+
+    @property
+    def sigma_hats(self) -> Array:
+        """sigma_hat at timesteps 0..T-1, rising. [T]"""
+        return np.sqrt((1 - self.alphas_cumprod) / self.alphas_cumprod)
+
+    def sigma_hat_at(self, timesteps: Array) -> Array:
+        """sigma_hat at fractional timesteps, interpolated linearly as diffusers' Euler schedulers do."""
+        return np.interp(timesteps, np.arange(self.train_steps), self.sigma_hats)
+
+    def timestep_at(self, sigma_hat: Array) -> Array:
+        """The fractional timestep with this noise level, interpolated in log sigma_hat as k-diffusion does."""
+        return np.interp(np.log(sigma_hat), np.log(self.sigma_hats), np.arange(self.train_steps))
+
+    def alpha_sigma(self, sigma_hat: Array) -> tuple[Array, Array]:
+        alpha = 1 / np.sqrt(1 + sigma_hat**2)
+        return alpha, sigma_hat * alpha
+
+
+@dataclass(frozen=True, slots=True)
+class RectifiedFlow:
+    """alpha = 1 - t, sigma = t (Liu et al. 2022); the network is told train_steps * t."""
+
+    train_steps: int = 1000
+
+    def timestep_at(self, sigma: Array) -> Array:
+        return self.train_steps * sigma
+
+    def alpha_sigma(self, sigma: Array) -> tuple[Array, Array]:
+        return 1 - sigma, sigma
+
+
+Process = VariancePreserving | RectifiedFlow
+
+
+def make_process(parameters: NoiseProcess) -> Process:
+    """Give behaviour to a recipe's noise-process parameters. Raises ValueError for a beta schedule it does not know."""
+    if parameters.kind == "rectified_flow":
+        return RectifiedFlow(parameters.train_steps)
+    return VariancePreserving(_alphas_cumprod(parameters))
+
+
+def _alphas_cumprod(parameters: NoiseProcess) -> Array:
+    """alpha^2 at each training timestep. [T] float64, but multiplied in float32: these are the very tables that
+    diffusers computes (float64 would move the smallest sigma by 1e-5 of itself)."""
+    first, last, count = parameters.beta_start, parameters.beta_end, parameters.train_steps
+    if parameters.trained_betas:
+        betas = torch.tensor(parameters.trained_betas, dtype=torch.float32)
+    elif parameters.beta_schedule == "scaled_linear":
+        betas = torch.linspace(first**0.5, last**0.5, count, dtype=torch.float32) ** 2
+    elif parameters.beta_schedule == "linear":
+        betas = torch.linspace(first, last, count, dtype=torch.float32)
+    else:
+        raise ValueError(
+            f"The model asks for the beta schedule {parameters.beta_schedule!r}; known are scaled_linear and linear."
+        )
+    alphas_cumprod = torch.cumprod(1 - betas, dim=0)
+    if parameters.zero_terminal_snr:
+        alphas_cumprod = _with_zero_terminal_snr(alphas_cumprod)
+    table: Array = alphas_cumprod.double().numpy()
+    return table
+
+
+def _with_zero_terminal_snr(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+    """Shift and stretch alpha so that the last timestep is pure noise (Lin et al. 2023, algorithm 1). [T] -> [T]
+
+    The last value is 2^-24 instead of 0, as in diffusers, so that sigma_hat stays finite (4096).
+    """
+    alphas = alphas_cumprod.sqrt()
+    rescaled = ((alphas - alphas[-1]) * alphas[0] / (alphas[0] - alphas[-1])) ** 2
+    return torch.cat([rescaled[:-1], rescaled.new_tensor([2.0**-24])])
