@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from nodegraph.graph.document import write_atomically
 from nodegraph.sdk.errors import NodeError
+from nodegraph.sdk.writing import write_atomically
 
 SUFFIXES = {
     "image/png": ".png",

@@ -12,9 +12,8 @@ from rich.text import Text
 from nodegraph.api.paths import data_folder
 from nodegraph.cli.show import DONE, FAILED, WRONG_INPUT, print_json, print_problems, refuse
 from nodegraph.graph import Catalog, installed_catalog
-from nodegraph.graph.compiling import nearest
 from nodegraph.graph.values import describe_schema, shown
-from nodegraph.sdk.errors import PackError, Problem
+from nodegraph.sdk.errors import PackError, Problem, nearest
 from nodegraph.sdk.spec import InputSpec, NodeSpec
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.graph import PublicInput
-from nodegraph.graph.compiling import nearest
 from nodegraph.graph.values import describe_schema
-from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.sdk.values import MAX_SEED

@@ -19,9 +19,8 @@ from nodegraph.cli.flags import parse_flags, typed
 from nodegraph.cli.live import duration, view
 from nodegraph.cli.show import CANCELLED, DONE, FAILED, print_json, print_problems, refuse, stderr
 from nodegraph.graph import Plan, public_inputs
-from nodegraph.graph.compiling import nearest
 from nodegraph.graph.values import describe_schema, shown
-from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem
+from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem, nearest
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,12 @@ def _report(options: RunOptions, result: Result, saved: dict[str, list[dict[str,
     ok = not problems and result.run.status == "succeeded"
     nodes = result.nodes
     if options.json:
-        report: dict[str, Any] = {"status": "succeeded" if ok else "failed", "outputs": saved, "inputs": result.inputs, "nodes": nodes}
+        report: dict[str, Any] = {
+            "status": "succeeded" if ok else "failed",
+            "outputs": saved,
+            "inputs": result.inputs,
+            "nodes": nodes,
+        }
         report["seconds"] = round(result.run.seconds, 3)
         if problems:
             report["problems"] = [problem.to_json() for problem in problems]
@@ -128,17 +132,18 @@ def _report(options: RunOptions, result: Result, saved: dict[str, list[dict[str,
         print_problems(problems, "The run did not succeed.")
     for name, rows in saved.items():
         for row in rows:
-            print(
-                row["path"]
-                if "path" in row
-                else f"{name}: {shown(row['value'])}"
-                if "value" in row
-                else f"{name}: {row['type']}"
-            )
+            print(_line(name, row))
     if ok:
         computed = sum(node["state"] == "computed" for node in nodes.values())
         stderr().print(Text(f"{duration(result.run.seconds * 1e3)}, {computed} nodes computed", style="dim"))
     return DONE if ok else FAILED
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    """One output as a line: the path of a file, else what it is."""
+    if "path" in row:
+        return str(row["path"])
+    return f"{name}: {shown(row['value'])}" if "value" in row else f"{name}: {row['type']}"
 
 
 def _explain(nodes: dict[str, dict[str, Any]]) -> None:
@@ -211,6 +216,3 @@ def _hush_libraries() -> None:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     warnings.simplefilter("ignore")
-
-
-__all__ = ["WRONG_INPUT", "RunOptions", "run_command", "show_inputs"]

@@ -81,6 +81,9 @@ class Run:
                     self.wake.clear()
                 else:
                     await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
         finally:
             self._end()
 

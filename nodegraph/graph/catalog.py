@@ -14,10 +14,10 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from nodegraph.graph.document import write_atomically
 from nodegraph.sdk.errors import PackError
 from nodegraph.sdk.pack import Pack, installed_packs, source_digest
 from nodegraph.sdk.spec import NodeSpec, SocketSpec
+from nodegraph.sdk.writing import write_atomically
 
 CATALOG_FORMAT = 1
 

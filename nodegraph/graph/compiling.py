@@ -5,7 +5,6 @@ Three passes, each linear: entries (types, values, link targets), order (network
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from nodegraph.graph.plan import Plan, PlanLink, PlanNode, Wanted
 from nodegraph.graph.relations import Relation, relate, substitute
 from nodegraph.graph.values import BadValue, accept
 from nodegraph.sdk import typeexpr as te
-from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec, NodeSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 
@@ -51,15 +50,6 @@ def validate(document: Document, catalog: Catalog) -> list[Problem]:
     compiler = _Compiler(document, catalog)
     compiler.compile(None)
     return compiler.problems
-
-
-def nearest(name: str, names: Iterable[str], what: str) -> str:
-    """A hint that names what was probably meant, or what there is."""
-    known = list(names)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    return f"{what}: {', '.join(sorted(known))}." if 0 < len(known) <= 20 else ""
 
 
 def compile_fragment(document: Document, catalog: Catalog, outer: Mapping[str, TypeExpr]) -> Plan:

@@ -6,19 +6,20 @@ Values and links live apart and by name. What this version does not know (fields
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nodegraph.graph.canonical import pretty
+from nodegraph.sdk.builder import NODE_ID
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.sdk.writing import write_atomically
 
-NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 FORMAT = 1
+DEEPEST = 100
+"""How far a document's lists and objects may nest: everything that walks through it may recurse."""
 NEWER = "It was saved by a newer nodegraph. Update to open it."
 
 
@@ -67,15 +68,22 @@ class Document(_Part):
 def parse_document(text: str) -> Document:
     """Read a document. Raises InvalidWorkflow: with line and column for broken JSON, else with every misshapen part."""
     try:
-        data = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        data = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
+        if _SURROGATE.search(text):
+            json.dumps(data, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         hint = "The file is empty." if not text.strip() else "Check for a missing or extra comma, quote or bracket there."
         problem = Problem("bad_json", f"This is not JSON: {error.msg}.", line=error.lineno, column=error.colno, hint=hint)
         raise InvalidWorkflow([problem]) from None
+    except UnicodeEncodeError:
+        message = "A text holds half a character (a lone \\ud800 to \\udfff escape)."
+        raise InvalidWorkflow([Problem("bad_json", message)]) from None
     except (_DuplicateKey, ValueError) as error:
         raise InvalidWorkflow([Problem("bad_json", str(error))]) from None
     except RecursionError:
-        raise InvalidWorkflow([Problem("bad_json", "The JSON is nested too deeply to be a workflow.")]) from None
+        raise InvalidWorkflow([_TOO_DEEP]) from None
+    if text.count("[") + text.count("{") > DEEPEST and _deeper_than(data, DEEPEST):
+        raise InvalidWorkflow([_TOO_DEEP])
     return document_from(data)
 
 
@@ -97,8 +105,7 @@ def document_from(data: Any) -> Document:
         document = Document.model_validate(data)
     except ValidationError as error:
         raise InvalidWorkflow([_shape_problem(item) for item in error.errors()]) from None
-    match = NODE_ID.match
-    bad = [name for name in document.nodes if not match(name)]
+    bad = [name for name in document.nodes if not NODE_ID.match(name)]
     if bad:
         expected = "letters, digits, _ and -, not starting with a digit"
         raise InvalidWorkflow(
@@ -109,6 +116,30 @@ def document_from(data: Any) -> Document:
 
 class _DuplicateKey(Exception):
     pass
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_TOO_DEEP = Problem("bad_json", f"The JSON is nested too deeply to be a workflow: more than {DEEPEST} levels.")
+
+
+def _deeper_than(data: Any, levels: int) -> bool:
+    """Whether lists and objects nest deeper than so many levels; never recursive itself."""
+    level = [data]
+    for _ in range(levels + 1):
+        level = [
+            child
+            for item in level
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, (dict, list))
+        ]
+    return bool(level)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text} is too large for a number.")
+    return number
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -141,16 +172,19 @@ def to_json(document: Document) -> dict[str, Any]:
     """The document as canonical JSON data: fixed field order, nodes and names sorted, empty parts and defaults left out."""
     nodes = {name: _node_json(document.nodes[name]) for name in sorted(document.nodes)}
     interface = {
-        "inputs": {name: _without_empty(item) for name, item in document.interface.inputs.items()},
+        "inputs": {name: _input_json(item) for name, item in document.interface.inputs.items()},
         "outputs": document.interface.outputs,
     }
-    known: dict[str, Any] = {"nodegraph": FORMAT, "id": document.id, "title": document.title, "nodes": nodes}
-    interface |= _sorted(document.interface.model_extra or {})
-    known["interface"] = {name: part for name, part in interface.items() if part}
-    for name in ("subgraphs", "layout", "lock"):
-        known[name] = _sorted(getattr(document, name))
-    known |= _sorted(document.model_extra or {})
-    return {name: part for name, part in known.items() if part not in ("", {}) or name == "nodes"}
+    known = {
+        "id": document.id,
+        "title": document.title,
+        "nodes": nodes,
+        "interface": _filled(interface) | _extra(document.interface),
+        "subgraphs": _sorted(document.subgraphs),
+        "layout": _sorted(document.layout),
+        "lock": _sorted(document.lock),
+    }
+    return {"nodegraph": FORMAT} | _filled(known, but="nodes") | _extra(document)
 
 
 def _node_json(node: NodeEntry) -> dict[str, Any]:
@@ -161,12 +195,23 @@ def _node_json(node: NodeEntry) -> dict[str, Any]:
         data["links"] = _sorted(node.links)
     if node.disabled:
         data["disabled"] = True
-    extra: dict[str, Any] = _sorted(node.model_extra or {})
-    return data | extra
+    return data | _extra(node)
 
 
-def _without_empty(item: InterfaceInput) -> dict[str, Any]:
-    return {name: value for name, value in item.model_dump().items() if value != "" or name == "to"}
+def _input_json(item: InterfaceInput) -> dict[str, Any]:
+    known = {"to": item.to, "title": item.title, "description": item.description}
+    return _filled(known, but="to") | _extra(item)
+
+
+def _filled(parts: dict[str, Any], but: str = "") -> dict[str, Any]:
+    """What is not empty; the part called `but` stays in any case."""
+    return {name: part for name, part in parts.items() if part or name == but}
+
+
+def _extra(part: _Part) -> dict[str, Any]:
+    """The fields that this version does not know, as they were."""
+    extra: dict[str, Any] = _sorted(part.model_extra or {})
+    return extra
 
 
 def _sorted(value: Any) -> Any:
@@ -196,24 +241,3 @@ def load_document(path: Path) -> Document:
 def save_document(document: Document, path: Path) -> None:
     """Write a document whole or not at all: temporary file, fsync, rename."""
     write_atomically(path, dump_document(document).encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put `data` at `path` whole or not at all: temporary file beside it, fsync, rename."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegraph.graph.catalog import Catalog
-from nodegraph.graph.compiling import nearest
 from nodegraph.graph.document import Document
 from nodegraph.graph.values import BadValue, accept
-from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec
 
 

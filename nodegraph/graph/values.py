@@ -5,6 +5,7 @@ Plain numbers, text and choices are checked by closures made once per input, eve
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from nodegraph.sdk.spec import InputSpec
 Accept = Callable[[Any], Any]
 
 _PLAIN = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"})
+_REMARKS = frozenset({"title", "description", "default", "examples", "format"})
 
 
 @dataclass(eq=False)
@@ -45,8 +47,9 @@ def _anything(value: Any) -> Any:
 
 
 def _make(schema: dict[str, Any]) -> Accept:
-    if set(schema) <= _PLAIN and isinstance(schema.get("type"), str):
-        kind = schema["type"]
+    schema = {name: part for name, part in schema.items() if name not in _REMARKS}
+    if set(schema) <= _PLAIN:
+        kind = schema.get("type")
         if "enum" in schema or "const" in schema:
             return _one_of(schema)
         if kind in ("integer", "number"):
@@ -72,7 +75,10 @@ def _number(schema: dict[str, Any], whole: bool) -> Accept:
             elif kind is not int:
                 raise BadValue(describe_schema(schema), shown(value))
         elif kind is int:
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise BadValue(describe_schema(schema), shown(value)) from None
         elif kind is not float or not math.isfinite(value):
             raise BadValue(describe_schema(schema), shown(value))
         if low <= value <= high and above <= value <= below and value != above and value != below:
@@ -93,11 +99,12 @@ def _exactly(kind: type, schema: dict[str, Any]) -> Accept:
 
 def _one_of(schema: dict[str, Any]) -> Accept:
     choices = schema["enum"] if "enum" in schema else [schema["const"]]
-    kinds = {type(choice) for choice in choices}
 
     def check(value: Any) -> Any:
-        if type(value) in kinds and value in choices:
-            return value
+        kind = type(value)
+        for choice in choices:
+            if value == choice and (kind is bool) == (type(choice) is bool):  # in JSON 1 is 1.0, but not true
+                return choice
         raise BadValue(describe_schema(schema), shown(value))
 
     return check
@@ -125,7 +132,7 @@ def _by_schema(schema: dict[str, Any]) -> Accept:
 
     def check(value: Any) -> Any:
         try:
-            return validate(value)
+            return validate(copy.deepcopy(value))  # a copy, because defaults are put into objects
         except fastjsonschema.JsonSchemaException as error:
             reason = str(error.message).replace("data", "value", 1)
             raise BadValue(f"{describe_schema(schema)} ({reason})", shown(value)) from None

@@ -86,6 +86,8 @@ def _value_kind(annotation: Any, kind: ValueKind, metadata: tuple[Any, ...], tex
 def _container(annotation: Any, origin: Any, args: tuple[Any, ...], metadata: Any, text: dict[str, Any]) -> Parsed:
     if origin is list:
         inner = parse(args[0])
+        if inner.file:
+            raise TypeError("a list of files cannot be an input; take one file, and link a list to it")
         item_convert = inner.convert
         convert = (lambda items: [item_convert(item) for item in items]) if item_convert else None
         json_annotation = _annotated(list[inner.json_annotation], metadata) if inner.json_annotation else None  # type: ignore[name-defined]
@@ -101,7 +103,9 @@ def _union(args: tuple[Any, ...], metadata: tuple[Any, ...], text: dict[str, Any
     json_annotation: Any = None
     if len(known) == len(members):
         json_annotation = Union[tuple(known)] if len(known) > 1 else known[0]  # noqa: UP007
-    file = members[0].file if len(members) == 1 else ""
+    file = members[0].file
+    if len(members) > 1 and any(member.file for member in members):
+        raise TypeError("a file cannot be one of several types")
     if type(None) in args:
         expr = te.optional(expr)
         json_annotation = json_annotation | None if json_annotation is not None else None
@@ -128,8 +132,30 @@ def _field_text(metadata: tuple[Any, ...]) -> dict[str, Any]:
 
 def json_schema(annotation: Any) -> dict[str, Any]:
     """The JSON Schema that pydantic gives an annotation, without the words that live beside it in the spec."""
-    schema = TypeAdapter(annotation).json_schema()
+    schema = _inlined(TypeAdapter(annotation).json_schema())
     return {name: value for name, value in schema.items() if name not in ("title", "description", "default")}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with its definitions put where they are used; one that refers to itself stays as it is."""
+    definitions = schema.get("$defs", {})
+
+    def inline(item: Any, within: tuple[str, ...]) -> Any:
+        if isinstance(item, list):
+            return [inline(part, within) for part in item]
+        if not isinstance(item, dict):
+            return item
+        name = str(item.get("$ref", "")).removeprefix("#/$defs/")
+        if name in within:
+            raise RecursionError
+        found = inline(definitions[name], (*within, name)) if name in definitions else {}
+        return found | {key: inline(part, within) for key, part in item.items() if key != "$ref"}
+
+    try:
+        inlined: dict[str, Any] = inline({key: part for key, part in schema.items() if key != "$defs"}, ())
+    except RecursionError:
+        return schema
+    return inlined
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +179,7 @@ def input_parameter(parameter: inspect.Parameter, annotation: Any) -> Parameter:
         raise TypeError(f"parameter {parameter.name!r}: {error}") from None
     has_default = parameter.default is not inspect.Parameter.empty
     schema = None if parsed.json_annotation is None or many else json_schema(parsed.json_annotation)
-    default = _plain(parameter.default) if has_default else None
+    default = plain(parameter.default) if has_default else None
     required = not has_default and not many
     spec = InputSpec(
         name=parameter.name,
@@ -187,21 +213,25 @@ def outputs_of(annotation: Any, name: str | None) -> tuple[tuple[OutputSpec, ...
 def _output_name(expr: TypeExpr) -> str:
     if expr.kind == "list":
         inner = _output_name(expr.item)
-        return inner if inner == "value" else inner + "s"
+        return inner if inner == "value" else inner + ("es" if inner.endswith(("s", "x", "ch", "sh")) else "s")
     if expr.kind == "socket":
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", expr.name).lower()
     return "value"
 
 
-def _plain(default: Any) -> Any:
-    """A default as the JSON value that a document would hold."""
-    if isinstance(default, enum.Enum):
-        return default.value
-    if isinstance(default, BaseModel):
-        return default.model_dump(mode="json")
-    if isinstance(default, Secret):
-        return default.name
-    return str(default) if isinstance(default, Path) else default
+def plain(value: Any) -> Any:
+    """A Python value as the JSON value that a document holds."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, (Secret, ModelFile)):
+        return value.name
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return str(value) if isinstance(value, Path) else value
 
 
 def title_of(name: str) -> str:

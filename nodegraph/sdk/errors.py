@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -73,3 +74,12 @@ class Cancelled(Exception):
 
 class PackError(Exception):
     """A pack that cannot be loaded, or two packs that claim one name."""
+
+
+def nearest(name: str, names: Iterable[str], what: str) -> str:
+    """A hint that names what was probably meant, or what there is."""
+    known = list(names)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"{what}: {', '.join(sorted(known))}." if 0 < len(known) <= 20 else ""

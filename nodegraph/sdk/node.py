@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, update_wrapper
 from typing import Any, Literal, get_origin
 
@@ -21,7 +22,8 @@ Check = Callable[..., Iterable[Problem] | None]
 class Node:
     """A node type: the function, what its annotations declare, and the properties its author stated.
 
-    Reading the signature is put off until somebody asks, so importing a pack stays cheap.
+    Reading the signature is put off until somebody asks, so importing a pack stays cheap. `names` are further names that its
+    annotations may use.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Node:
         check: Check | None = None,
         permissions: Iterable[str] = (),
         composite: bool = False,
+        names: Mapping[str, Any] | None = None,
     ) -> None:
         update_wrapper(self, function)
         self.function = function
@@ -54,6 +57,7 @@ class Node:
         self.check = check
         self.permissions = tuple(sorted(permissions))
         self.composite = composite
+        self._names = names
         if self.is_async and self.lane != "io":
             raise TypeError(f"{self.name}: an async node runs on the io lane, not {self.lane}")
 
@@ -72,7 +76,7 @@ class Node:
 
     @cached_property
     def _hints(self) -> dict[str, Any]:
-        return typing.get_type_hints(self.function, include_extras=True)
+        return typing.get_type_hints(self.function, localns=self._names, include_extras=True)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -165,6 +169,11 @@ def _holds_link(item: Any) -> bool:
     return bool(_links_in(item))
 
 
+def _names_around(function: Callable[..., Any]) -> Mapping[str, Any] | None:
+    """What a function's annotations may name besides its module's globals: the locals of the function it is defined in."""
+    return sys._getframe(2).f_locals if "<locals>" in function.__qualname__ else None
+
+
 def node(
     *,
     category: str = "",
@@ -200,6 +209,7 @@ def node(
             cache=cache,
             check=check,
             permissions=permissions,
+            names=_names_around(function),
         )
 
     return decorate
@@ -232,6 +242,7 @@ def composite(
             deprecated=deprecated,
             check=check,
             composite=True,
+            names=_names_around(function),
         )
 
     return decorate

@@ -24,11 +24,11 @@ class ValueKind:
     of: str = ""
 
 
-MAX_SEED = 2**53 - 1
-"""The largest seed: every JSON reader, JavaScript's too, holds it exactly."""
+MAX_SEED = 2**32 - 1
+"""The largest seed: torch's CPU generator reads 32 bits, so larger ones would give pictures that were there before."""
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), ValueKind("seed")]
-"""A random seed, 0 to 2**53 - 1."""
+"""A random seed, 0 to 2**32 - 1."""
 
 Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?$"), ValueKind("color")]
 """An sRGB colour, `#rrggbb` or `#rrggbbaa`."""

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nodegraph.graph.compiling import nearest
-from nodegraph.graph.document import write_atomically
-from nodegraph.sdk.errors import NodeError
+from nodegraph.sdk.errors import NodeError, nearest
+from nodegraph.sdk.writing import write_atomically
 
 Signature = tuple[int, int, int, int]
 _CHUNK = 1 << 22

@@ -69,11 +69,14 @@ def codec(class_named: Callable[[str], type]) -> Codec:
 
     def encode(value: Any) -> tuple[Any, Mapping[str, Tensor]]:
         tensors: dict[str, Tensor] = {}
+        names: dict[int, str] = {}  # a tensor that stands in two places is written once
 
         def plain(item: Any, name: str) -> Any:
             if isinstance(item, Tensor):
-                tensors[name] = item.detach().cpu().contiguous()
-                return {"$tensor": name}
+                if id(item) not in names:
+                    names[id(item)] = name
+                    tensors[name] = item.detach().cpu().contiguous()
+                return {"$tensor": names[id(item)]}
             if is_dataclass(item) and not isinstance(item, type):
                 rows = {field.name: plain(getattr(item, field.name), f"{name}.{field.name}") for field in fields(item)}
                 return {"$class": type(item).__name__, **rows}

@@ -18,9 +18,7 @@ from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Poin
 SamplerName = Literal["euler", "euler_ancestral", "heun", "dpmpp_2m", "ddim"]
 Sampler = Annotated[
     SamplerName,
-    Field(
-        description="The solver. dpmpp_2m needs the fewest steps, heun asks the network twice per step, euler_ancestral adds noise."
-    ),
+    Field(description="The solver. dpmpp_2m needs the fewest steps, heun two predictions a step; euler_ancestral adds noise."),
 ]
 
 

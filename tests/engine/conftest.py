@@ -1,0 +1,71 @@
+"""Engines for tests, with a pretended device: the real one needs torch and says nothing about scheduling."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from engine.graphs import Bench, Lab, library
+from nodegraph.engine import Engine
+
+
+class PretendedDevice:
+    """Two devices without torch; calls fail with MemoryError as often as a test says."""
+
+    name = "pretended"
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.released = 0
+
+    def lanes(self) -> list[Any]:
+        return ["device:0"]
+
+    def profile(self) -> str:
+        return "pretended"
+
+    def working(self, device: Any) -> Any:
+        return _Working(self)
+
+    def free_bytes(self, device: Any) -> int | None:
+        return 5 << 20
+
+    def network_bytes(self, network: Any) -> int:
+        return 1
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, MemoryError)
+
+    def release(self, device: Any) -> None:
+        self.released += 1
+
+
+class _Working:
+    peak_bytes = 123
+
+    def __init__(self, device: PretendedDevice) -> None:
+        self._device = device
+
+    def __enter__(self) -> _Working:
+        if self._device.failures:
+            self._device.failures -= 1
+            raise MemoryError("tried to allocate 3 GiB")
+        return self
+
+    def __exit__(self, *rest: object) -> None:
+        return None
+
+
+@pytest.fixture
+def device() -> PretendedDevice:
+    return PretendedDevice()
+
+
+@pytest.fixture
+async def lab(device: PretendedDevice) -> AsyncIterator[Lab]:
+    bench = Bench()
+    async with Engine(library(bench), device=lambda: device) as engine:
+        yield Lab(engine, bench)
+        bench.gate.set()
