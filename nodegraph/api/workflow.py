@@ -169,6 +169,7 @@ class Graph(GraphBuilder):
         self.title = title
         self.session = session or default_session()
         self.interface = Interface()
+        self._opened = Document()  # what a graph that was a document keeps of it: id, layout, fields of other programs
 
     def input(self, name: str, *to: str, title: str = "", description: str = "") -> None:
         """Make `node.input`s public under one name."""
@@ -189,8 +190,11 @@ class Graph(GraphBuilder):
                 for key, link in built.links.items()
             }
             type_id = self.session.library.id_of(built.node)
-            entries[name] = NodeEntry(type=type_id, version=built.node.version, inputs=dict(built.values), links=links)
-        return Document(title=self.title, nodes=entries, interface=self.interface.model_copy(deep=True))
+            kept = self._opened.nodes.get(name) or NodeEntry(type=type_id)
+            changed = {"type": type_id, "version": built.node.version, "inputs": dict(built.values), "links": links}
+            entries[name] = kept.model_copy(update=changed)
+        changed = {"title": self.title, "nodes": entries, "interface": self.interface}
+        return self._opened.model_copy(update=changed).model_copy(deep=True)
 
     def workflow(self) -> Workflow:
         return Workflow(self.document(), self.session)
@@ -199,7 +203,8 @@ class Graph(GraphBuilder):
     def of(document: Document, session: Session | None = None) -> Graph:
         """A document as a graph again. Raises PackError for node types that are not installed."""
         graph = Graph(document.title, session)
-        graph.interface = document.interface.model_copy(deep=True)
+        graph._opened = document.model_copy(deep=True)
+        graph.interface = graph._opened.interface
 
         def link(text: str) -> Link:
             node, _, output = text.partition(".")

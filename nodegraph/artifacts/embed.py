@@ -16,6 +16,7 @@ from nodegraph.sdk.errors import NodeError
 PNG = b"\x89PNG\r\n\x1a\n"
 _XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 _JPEG_SEGMENT = 65533 - len(_XMP_HEAD)
+_LONGEST = 1 << 26  # bytes that a compressed text may unpack to
 _NAMESPACE = "urn:nodegraph:xmp:1.0:"
 
 
@@ -72,7 +73,7 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
         if name == b"iTXt":
             key, rest = body.split(b"\0", 1)
             _language, _translated, text = rest[2:].split(b"\0", 2)
-            yield key.decode("latin-1"), (zlib.decompress(text) if rest[0] else text).decode()
+            yield key.decode("latin-1"), (zlib.decompressobj().decompress(text, _LONGEST) if rest[0] else text).decode()
         elif name == b"tEXt":
             key, text = body.split(b"\0", 1)
             yield key.decode("latin-1"), text.decode("latin-1")

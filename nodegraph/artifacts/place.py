@@ -22,7 +22,8 @@ SUFFIXES = {
     "application/json": ".json",
     "application/octet-stream": ".bin",
 }
-_LONGEST = 80  # characters of one field in a file name
+_FIELD = 80  # characters of one field in a file name
+_NAME = 200  # bytes of a file name without its number and suffix: file systems take 255
 
 
 class Placed(NamedTuple):
@@ -64,16 +65,30 @@ def file_name(template: str, fields: Mapping[str, Any]) -> str:
     unknown = [name for name in names if name not in fields]
     if unknown:
         raise NodeError(f"The file name {template!r} has an unknown field {{{unknown[0]}}}.", hint=f"There are: {known}.")
-    filled = template.format_map({name: _safe(str(value)) for name, value in fields.items()})
-    parts = [_safe(part) for part in PurePosixPath(filled.replace("\\", "/")).parts if part not in ("/", ".", "..")]
-    if PurePosixPath(filled).is_absolute() or ".." in PurePosixPath(filled).parts or not any(parts):
+    try:
+        filled = template.format_map({name: _safe(str(value))[:_FIELD] for name, value in fields.items()})
+    except (ValueError, LookupError) as error:
+        raise NodeError(f"The file name {template!r} is not a template: {error}.") from None
+    path = PurePosixPath(filled.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
         raise NodeError(f"The file name {template!r} leaves the output folder.", hint="Use a relative name.")
+    parts = [_cut(_safe(part)) for part in path.parts]
+    if not parts or not parts[-1]:
+        raise NodeError(f"The file name {template!r} comes out empty.", hint="Use letters or digits, or {digest}.")
     return "/".join(part for part in parts if part)
 
 
 def _safe(text: str) -> str:
     """`A red apple, 3d!` -> `A-red-apple-3d`: what every file system takes."""
-    return re.sub(r"[^\w.=-]+", "-", text).strip("-.")[:_LONGEST]
+    return re.sub(r"[^\w.=-]+", "-", text).strip("-.")
+
+
+def _cut(name: str) -> str:
+    """A name that is too long, cut in the middle: its end often holds the seed and the digest."""
+    data = name.encode()
+    if len(data) <= _NAME:
+        return name
+    return data[: _NAME - 50].decode(errors="ignore") + "-" + data[-49:].decode(errors="ignore")
 
 
 def check_writable(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -47,9 +48,11 @@ def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> 
             values[found.name] = not negated
             continue
         if not given:
-            if not left:
+            if not left or left[0].startswith("--"):
                 expected = describe_schema(found.spec.schema or {})
-                problems.append(Problem("bad_flag", f"{argument} needs a value.", expected=expected, got="nothing"))
+                got = left[0] if left else "nothing"
+                advice = f"Write {argument}=VALUE for a value that begins with --." if left else None
+                problems.append(Problem("bad_flag", f"{argument} needs a value.", None, None, expected, got, advice))
                 continue
             text = left.pop(0)
         try:
@@ -77,16 +80,33 @@ def typed(spec: InputSpec, text: str, paths: list[str]) -> Any:
         case "int" | "seed":
             return int(text)
         case "float":
-            return float(text)
+            return _finite(text)
         case "bool":
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
         case "enum":
-            choices = (spec.schema or {}).get("enum", [])
-            return next((choice for choice in choices if str(choice) == text), text)
+            return next((choice for choice in _choices(spec.schema or {}) if str(choice) == text), text)
         case "str" | "color" | "secret":
+            text.encode()  # bytes that are no UTF-8 come in as half characters: a ValueError
             return text
-        case _:
-            return json.loads(text)
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except ValueError:
+        if any(member.name == "str" for member in expr.args):
+            return text
+        raise
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def _choices(schema: dict[str, Any]) -> list[Any]:
+    """What an enum allows, also where it may be null besides."""
+    inner = [choice for member in schema.get("anyOf", ()) for choice in _choices(member)]
+    return [*schema.get("enum", ()), *inner]
 
 
 def _path(text: str, kind: str, paths: list[str]) -> str:

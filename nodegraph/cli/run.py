@@ -83,6 +83,9 @@ def _run(options: RunOptions, session: Session) -> int:
 
 def _configured(options: RunOptions, session: Session) -> tuple[Workflow, list[str]]:
     """The workflow with options and --set applied, and the paths that the command line allows."""
+    if str(options.file).startswith("-"):
+        message = f"The workflow's file comes first, before {options.file}."
+        raise InvalidWorkflow([Problem("bad_flag", message, hint="Write nodegraph run FILE --name VALUE.")])
     workflow = load(options.file, session)
     values, paths = parse_flags(options.inputs, workflow.inputs)
     workflow = workflow.with_inputs(**values) if values else workflow
@@ -158,6 +161,14 @@ def _explain(nodes: dict[str, dict[str, Any]]) -> None:
 
 
 def _show_plan(plan: Plan, as_json: bool) -> int:
+    needed: set[int] = set()
+    asked = [wanted.source for wanted in plan.wanted]
+    while asked:
+        i = asked.pop()
+        if i not in needed:
+            needed.add(i)
+            asked += [link.source for link in plan.nodes[i].links]
+    nodes = [node for i, node in enumerate(plan.nodes) if i in needed]
     rows = [
         {
             "node": node.id,
@@ -165,7 +176,7 @@ def _show_plan(plan: Plan, as_json: bool) -> int:
             "lane": node.spec.lane,
             "after": sorted({plan.nodes[link.source].id for link in node.links}),
         }
-        for node in plan.nodes
+        for node in nodes
     ]
     if as_json:
         print_json({"nodes": rows, "outputs": [wanted.name for wanted in plan.wanted], "disabled": list(plan.disabled)})
@@ -173,7 +184,7 @@ def _show_plan(plan: Plan, as_json: bool) -> int:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("node", "type", "lane", "after"):
         table.add_column(title)
-    for node, row in zip(plan.nodes, rows, strict=True):
+    for node, row in zip(nodes, rows, strict=True):
         lane = "composite" if node.spec.composite else node.spec.lane
         table.add_row(node.id, node.spec.id, lane, ", ".join(row["after"]))
     Console(highlight=False).print(table)

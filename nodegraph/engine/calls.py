@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ class Call:
     volatile: bool = False
     small: bool = False
     waiters: list[tuple[Run, int]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
 
     @property
     def priority(self) -> tuple[int, int, int]:

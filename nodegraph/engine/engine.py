@@ -123,20 +123,7 @@ class Engine:
 
         A node that fails is no exception: the result says so. Cancelling the awaiting task cancels this run alone.
         """
-        prepared = await self.prepare(plan, roots)
-        self._count += 1
-        run = Run(self, prepared, self._count, listener, priority)
-        self._runs.add(run)
-        try:
-            await run.execute()
-        except asyncio.CancelledError:
-            run.cancel()
-            raise
-        finally:
-            self._runs.discard(run)
-        result = self._result(run)
-        self.history.add(run)
-        return result
+        return await self.execute(await self.prepare(plan, roots), listener=listener, priority=priority)
 
     async def prepare(self, plan: Plan, roots: Roots | None = None) -> Prepared:
         """Check a plan's files and values and key its nodes; nothing is computed. Raises InvalidWorkflow."""
@@ -147,6 +134,19 @@ class Engine:
         if problems:
             raise InvalidWorkflow(problems)
         return with_static_keys(plan, files, self.hasher)
+
+    async def execute(self, prepared: Prepared, *, listener: ev.Listener | None = None, priority: int = 0) -> RunResult:
+        """Run what `prepare` gave."""
+        self._count += 1
+        run = Run(self, prepared, self._count, listener, priority)
+        self._runs.add(run)
+        try:
+            await run.execute()
+        finally:
+            self._runs.discard(run)
+        result = self._result(run)
+        self.history.add(run)
+        return result
 
     def _check(self, plan: Plan) -> list[Problem]:
         """Let the nodes that declare a check see their typed values before anything runs."""
@@ -192,9 +192,9 @@ class Engine:
             self._gpu_lane().submit(call)
         elif call.node.is_async:
             to_host(call)
-            task = self._loop.create_task(self._await(call))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            call.task = self._loop.create_task(self._await(call))
+            self._tasks.add(call.task)
+            call.task.add_done_callback(self._tasks.discard)
         else:
             if self._cpu is None:
                 width = max(2, os.cpu_count() or 2)
@@ -203,7 +203,17 @@ class Engine:
 
     async def _await(self, call: Call) -> None:
         self._started(call)
-        self.settle(call, await perform_async(call, self.context(call)))
+        outcome = Outcome(cancelled=True)
+        try:
+            outcome = await perform_async(call, self.context(call))
+        finally:
+            self.settle(call, outcome)
+
+    def abandon(self, run: Run) -> None:
+        """A run has ended: what it awaits on the io lane stops, unless another run wants it too."""
+        for call in list(self.in_flight.values()):
+            if call.run is run and call.task is not None and call.abandoned:
+                call.task.cancel()
 
     async def perform_async(self, call: Call) -> Outcome:
         """Run a node with lazy inputs for its run; its result is not shared while it is under way."""

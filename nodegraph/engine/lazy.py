@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine.calls import Call, Lost
+from nodegraph.engine.gather import linked
 from nodegraph.engine.keys import digest
 from nodegraph.sdk.errors import NodeError
 from nodegraph.sdk.values import Lazy
@@ -87,6 +88,6 @@ async def _evaluate(run: Run, index: int, name: str) -> tuple[Any, str, bool]:
     await run.evaluate(link.source)
     if run.state[link.source] not in (COMPUTED, HIT):
         raise Lost(link.source)
-    value, token = run.argument(node, link)
+    value, token = linked(run.nodes, run.result, node, link)
     source = run.result[link.source]
     return value, token, source is not None and source.volatile

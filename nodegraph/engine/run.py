@@ -7,6 +7,7 @@ handed to its lane. Nodes that become others (composites, maps) append their par
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -16,17 +17,18 @@ from nodegraph.engine import events as ev
 from nodegraph.engine.calls import Call, Outcome, failure, perform
 from nodegraph.engine.expand import Parts, expand, map_over
 from nodegraph.engine.explain import reason_for_miss
-from nodegraph.engine.keys import linked_token, list_token, ref_token
+from nodegraph.engine.gather import converted, gather, linked
 from nodegraph.engine.lazy import run_lazy
-from nodegraph.engine.prepare import Prepared, extend_static_keys, picked, value_tokens
+from nodegraph.engine.prepare import Prepared, extend_static_keys
 from nodegraph.graph.plan import PlanLink, PlanNode
-from nodegraph.graph.values import BadValue, accept
 from nodegraph.sdk.context import Preview
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem
 from nodegraph.store import Alias, Result
 
 if TYPE_CHECKING:
     from nodegraph.engine.engine import Engine
+
+_LOG = logging.getLogger(__name__)
 
 UNSEEN, WAITING, QUEUED, COMPUTED, HIT, FAILED, SKIPPED = range(7)
 STATE_NAMES: tuple[ev.State, ...] = ("not_needed", "skipped", "skipped", "computed", "hit", "failed", "skipped")
@@ -50,7 +52,6 @@ class Run:
         self.reason: dict[int, str] = {}
         self.ms: dict[int, float] = {}
         self.problems: list[Problem] = []
-        self.failed_by: dict[int, str] = {}
         self.ready: deque[int] = deque()
         self.inline: deque[Call] = deque()
         self.settled: dict[int, asyncio.Future[None]] = {}
@@ -93,11 +94,11 @@ class Run:
         for task in list(self.tasks):
             task.cancel()
         while self.inline:
-            self._settle_call(self.inline.popleft(), Outcome(cancelled=True))
-        status: ev.Status = "cancelled" if self.cancelled else "failed" if self.problems else "succeeded"
-        self.status = status
+            self.engine.settle(self.inline.popleft(), Outcome(cancelled=True))
+        self.engine.abandon(self)
+        self.status = "cancelled" if self.cancelled else "failed" if self.problems else "succeeded"
         self.seconds = time.perf_counter() - self.started
-        self._emit(ev.RunFinished, status, self.seconds)
+        self._emit(ev.RunFinished, self.status, self.seconds)
         self.closed = True
 
     def cancel(self) -> None:
@@ -109,7 +110,11 @@ class Run:
     def _emit(self, kind: Any, *fields: Any) -> None:
         if self.listener is not None and not self.closed:
             self._seq += 1
-            self.listener(kind(self._seq, time.perf_counter() - self.started, *fields))
+            try:
+                self.listener(kind(self._seq, time.perf_counter() - self.started, *fields))
+            except Exception:
+                _LOG.exception("the listener of a run failed; it hears no more of it")
+                self.listener = None
 
     # ---- demand ----
 
@@ -171,11 +176,13 @@ class Run:
             return
         try:
             if node.mapped:
-                lengths = {link: len(self._source_value(link)) for link in node.links if link.mode == "map"}
+                lengths = {link: len(self._value(link)) for link in node.links if link.mode == "map"}
                 self._become(i, map_over(node, lengths, len(self.nodes)))
             elif node.spec.composite:
-                linked = {link.input: self.argument(node, link) for link in node.links if link.by_value and not link.lazy}
-                values = {**node.values, **{name: value for name, (value, _) in linked.items()}}
+                values = dict(node.values)
+                for link in node.links:
+                    if link.by_value and not link.lazy:
+                        values[link.input], _ = linked(self.nodes, self.result, node, link)
                 self._become(i, expand(node, values, self.engine.library, len(self.nodes)))
             else:
                 self._resolve(i)
@@ -188,79 +195,34 @@ class Run:
         except Exception as error:
             self.fail_with(i, error)
 
-    def _source_value(self, link: PlanLink) -> Any:
+    def _value(self, link: PlanLink) -> Any:
+        """The list that a mapped link brings."""
         source = self.result[link.source]
         assert source is not None
         value = source.values[link.output]
         return value if link.item is None else value[link.item]
 
-    def argument(self, node: PlanNode, link: PlanLink) -> tuple[Any, str]:
-        """What a link brings, as the input wants it, and its token. Raises NodeError where a linked value does not fit."""
-        value = self._source_value(link)
-        if link.mode == "wrap":
-            value = [value]
-        if link.by_value:
-            spec = node.spec.input_by_name[link.input]
-            if spec.schema is not None:
-                try:
-                    value = accept(spec, value)
-                except BadValue as bad:
-                    place = f"{self.nodes[link.source].id}.{link.output}"
-                    message = f"The value that came from {place} does not fit."
-                    raise NodeError(message, socket=link.input, expected=bad.expected, got=bad.got) from None
-            token = linked_token(value)
-            if token is not None:
-                return value, token
-        source = self.result[link.source]
-        assert source is not None
-        token = ref_token(picked(source.ref(link.output), link))
-        return value, list_token([token]) if link.mode == "wrap" else token
-
     def _resolve(self, i: int) -> None:
-        node = self.nodes[i]
-        arguments: dict[str, Any] = dict(node.values)
-        tokens = value_tokens(node, self.files)
-        volatile, small = node.spec.cache == "never", True
-        for link in node.links:
-            if link.lazy:
-                continue
-            value, token = self.argument(node, link)
-            if link.many:
-                arguments.setdefault(link.input, []).append(value)
-                tokens[link.input] = f"{tokens[link.input]},{token}" if link.input in tokens else token
-            else:
-                arguments[link.input], tokens[link.input] = value, token
-            source = self.result[link.source]
-            volatile = volatile or (source is not None and source.volatile and not link.by_value)
-            small = small and type(value) in _SMALL
-        key = self.engine.hasher.key(node.spec, tokens)
+        node, engine = self.nodes[i], self.engine
+        arguments, tokens, volatile, small = gather(self.nodes, self.result, i, self.files)
+        lazy = any(link.lazy for link in node.links)
+        key = engine.hasher.key(node.spec, tokens)
         if node.spec.cache == "never":
             key = f"{key}!{self.number}.{i}"
-        elif key != self.static[i]:
-            found = self.engine.memory.find(key) if not _has_lazy(node) else None
+        elif not lazy:
+            found = engine.memory.find(key)
             if found is not None:
                 self.alias(i, Alias(key), volatile)
                 self.finish(i, found, HIT, "in memory, inputs came out the same")
                 return
-        call = self._call(i, key, arguments)
-        call.volatile, call.small = volatile, small
-        if _has_lazy(node):
+        function = engine.library.node(node.spec.id)
+        files = converted(function, node, arguments, self.files)
+        sockets = engine.sockets_of(node.spec)
+        call = Call(self, i, key, node.spec, function, arguments, sockets, files, volatile, small)
+        if lazy:
             self._task(run_lazy(self, call))
-            return
-        self.start(call)
-
-    def _call(self, i: int, key: str, arguments: dict[str, Any]) -> Call:
-        spec = self.nodes[i].spec
-        function = self.engine.library.node(spec.id)
-        call = Call(self, i, key, spec, function, arguments, self.engine.sockets_of(spec))
-        for name, convert in function.converters.items():
-            if arguments.get(name) is not None and not spec.input_by_name[name].file:
-                arguments[name] = convert(arguments[name])
-        for item in spec.inputs:
-            if item.file and arguments.get(item.name) is not None:
-                arguments[item.name], used = self.files.argument(item.file, arguments[item.name])
-                call.files = (*call.files, used)
-        return call
+        else:
+            self.start(call)
 
     def start(self, call: Call) -> None:
         """Hand a call to its lane, or wait for the same one if it is running already."""
@@ -286,7 +248,7 @@ class Run:
                 self.on_started(call)
             outcome = perform(call, self.engine.context(call) if call.node.context_parameter else _NO_CONTEXT)
             self.engine.learn(call.spec, outcome.seconds)
-            self._settle_call(call, outcome)
+            self.engine.settle(call, outcome)
             self.advance()
             if time.perf_counter() > end:
                 return
@@ -302,9 +264,6 @@ class Run:
 
     # ---- results ----
 
-    def _settle_call(self, call: Call, outcome: Outcome) -> None:
-        self.engine.settle(call, outcome)
-
     def take(self, call: Call, outcome: Outcome) -> None:
         """The engine's answer to a call of this run."""
         if self.ended or self.state[call.index] != QUEUED:
@@ -317,6 +276,8 @@ class Run:
             self.finish(call.index, result, COMPUTED, "", outcome.peak_bytes)
         elif outcome.problem is not None:
             self.fail(call.index, outcome.problem, trace=outcome.trace)
+        else:
+            self.fail(call.index, Problem("node_crashed", f"{call.spec.id} stopped as if it had been cancelled.", call.path))
         self.go_on()
 
     def go_on(self) -> None:
@@ -485,9 +446,4 @@ def _places(output: Any) -> list[tuple[int, str]]:
     return output if isinstance(output, list) else [output]
 
 
-def _has_lazy(node: PlanNode) -> bool:
-    return any(link.lazy for link in node.links)
-
-
-_SMALL = frozenset({int, float, bool, type(None)})
 _NO_CONTEXT: Any = None

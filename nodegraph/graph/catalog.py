@@ -5,6 +5,7 @@ Descriptions are cached per pack source digest; a missing one is built in a subp
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def _read(file: Path) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found
+    return found if isinstance(found, dict) and {"pack", "nodes", "sockets"} <= set(found) else None
 
 
 def _describe_apart(name: str, file: Path) -> dict[str, Any]:
@@ -97,8 +98,9 @@ def _describe_apart(name: str, file: Path) -> dict[str, Any]:
     if done.returncode != 0:
         raise PackError(done.stderr.strip() or f"describing pack {name!r} ended with exit code {done.returncode}")
     part: dict[str, Any] = json.loads(done.stdout)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for old in file.parent.glob(f"{name}-*.json"):
-        old.unlink(missing_ok=True)
-    write_atomically(file, done.stdout.encode())
+    with contextlib.suppress(OSError):  # where nothing can be written, the pack is described again next time
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for old in file.parent.glob(f"{name}-*.json"):
+            old.unlink(missing_ok=True)
+        write_atomically(file, done.stdout.encode())
     return part

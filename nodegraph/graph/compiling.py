@@ -74,6 +74,7 @@ class _Compiler:
         self.values: dict[str, dict[str, Any]] = {}
         self.refs: dict[str, list[_Ref]] = {}
         self.off: set[str] = set()
+        self.bypass: dict[tuple[str, str], tuple[str, str]] = {}
         self.relations: dict[tuple[TypeExpr, TypeExpr], Relation | None] = {}
 
     def compile(self, wanted: Iterable[str] | None) -> Plan:
@@ -190,42 +191,56 @@ class _Compiler:
     # ---- disabled nodes: bypassed by matching types, else their branch is off ----
 
     def _switch_off(self) -> None:
-        bypass: dict[tuple[str, str], tuple[str, str] | None] = {}
-        for name, entry in self.document.nodes.items():
-            if entry.disabled and name in self.specs:
+        disabled = {name for name, entry in self.document.nodes.items() if entry.disabled}
+        self.problems = [problem for problem in self.problems if problem.node not in disabled]
+        self.off = set(disabled)
+        for name in disabled & set(self.specs):
+            self._bypass(name, self.specs[name])
+        readers: dict[str, list[str]] = {}  # of outputs that they cannot do without
+        lost: list[str] = []
+        linked: dict[str, set[str]] = {}
+        for name, refs in self.refs.items():
+            inputs = self.specs[name].input_by_name
+            linked[name] = {ref.input for ref in refs}
+            sources = [(ref, self._through(ref.node, ref.output)) for ref in refs]
+            self.refs[name] = [ref._replace(node=place[0], output=place[1]) for ref, place in sources if place is not None]
+            for ref, place in sources:
+                if inputs[ref.input].required:
+                    lost += [name] if place is None else []
+                    readers.setdefault(place[0] if place else "", []).append(name)
+        while lost:
+            name = lost.pop()
+            if name not in self.off:
                 self.off.add(name)
-                self.problems = [problem for problem in self.problems if problem.node != name]
-                for output in self.specs[name].outputs:
-                    inputs = self.specs[name].input_by_name
-                    through = (ref for ref in self.refs[name] if relate(inputs[ref.input].type, output.type))
-                    ref = next(through, None)
-                    bypass[name, output.name] = (ref.node, ref.output) if ref else None
-        changed = True
-        while changed:  # each round switches at least one more node off
-            changed = False
-            for name in [name for name in self.refs if name not in self.off]:
-                kept: list[_Ref] = []
-                for ref in self.refs[name]:
-                    source = self._through(ref, bypass)
-                    if source is not None:
-                        kept.append(ref._replace(node=source[0], output=source[1]))
-                spec = self.specs[name]
-                lost = {ref.input for ref in self.refs[name]} - {ref.input for ref in kept}
-                if any(spec.input_by_name[key].required for key in lost):
-                    self.off.add(name)
-                    bypass |= {(name, output.name): None for output in spec.outputs}
-                    changed = True
-                self.values[name] |= {key: spec.input_by_name[key].default for key in lost}
-                self.refs[name] = kept
+                lost += readers.get(name, ())
         for name in self.off:
             self.refs.pop(name, None)
+        for name, refs in self.refs.items():
+            kept = [ref for ref in refs if ref.node not in self.off]
+            gone = linked[name] - {ref.input for ref in kept}
+            by_name = self.specs[name].input_by_name
+            self.values[name] |= {key: by_name[key].default for key in gone if not by_name[key].many}
+            self.refs[name] = kept
 
-    def _through(self, ref: _Ref, bypass: Mapping[tuple[str, str], tuple[str, str] | None]) -> tuple[str, str] | None:
-        place: tuple[str, str] | None = (ref.node, ref.output)
+    def _bypass(self, name: str, spec: NodeSpec) -> None:
+        """Lead each output of a disabled node back to the first linked input of a fitting type."""
+        links = {ref.input: (ref.node, ref.output) for ref in self.refs.pop(name)}
+        for output in spec.outputs:
+            for item in spec.inputs:
+                relation = relate(item.type.item if item.type.kind == "optional" else item.type, output.type)
+                if item.name in links and relation is not None and relation.how == "direct":
+                    self.bypass[name, output.name] = links[item.name]
+                    break
+
+    def _through(self, node: str, output: str) -> tuple[str, str] | None:
+        """Where a value really comes from once disabled nodes are bypassed; None when its branch is off."""
+        place: tuple[str, str] | None = (node, output)
         seen: set[tuple[str, str]] = set()
-        while place is not None and place in bypass and place not in seen:
+        while place is not None and place[0] in self.off:
+            if place in seen:
+                return None
             seen.add(place)
-            place = bypass[place]
+            place = self.bypass.get(place)
         return place
 
     # ---- second pass: order ----
@@ -325,20 +340,39 @@ class _Compiler:
             spec = self.specs.get(node)
             if node not in self.document.nodes or (spec is not None and output not in spec.output_by_name):
                 message = f"The interface's output {name!r} comes from {text!r}, which does not exist."
-                self._problem("dangling_output", message, hint=nearest(node, self.document.nodes, "There are"))
-            elif node in index:
-                found.append(Wanted(name, index[node], output, types[index[node]].get(output)))
+                known = self.document.nodes if spec is None else spec.output_by_name
+                hint = nearest(node if spec is None else output, known, "There are" if spec is None else "It has")
+                self._problem("dangling_output", message, hint=hint)
+                continue
+            place = self._through(node, output)
+            if place is not None and place[0] in index:
+                source = index[place[0]]
+                found.append(Wanted(name, source, place[1], types[source].get(place[1])))
         given = {wanted.source for wanted in found}
         found += [Wanted(name, i, None) for name, i in index.items() if self.specs[name].output and i not in given]
-        if not found:
+        declared = self.document.interface.outputs or any(spec.output for spec in self.specs.values())
+        if not found and declared and self.off and not self.problems:
+            hint = "Enable a node that saves or gives something."
+            self._problem("nothing_to_run", "Every output of this workflow is disabled.", hint=hint)
+        elif not found and not declared:
             inner = {ref.node for name, refs in self.refs.items() if name in index for ref in refs}
             found = [Wanted(name, i, None) for name, i in index.items() if name not in inner]
         return found
 
     def _named(self, name: str, index: Mapping[str, int], types: list[dict[str, TypeExpr]]) -> list[Wanted]:
         node, _, output = name.partition(".")
-        if node not in index or (output and output not in types[index[node]]):
-            self._problem("no_such_node", f"There is no {name!r} to run.", hint=nearest(node, index, "There are"))
+        if node in self.off:
+            self._problem("no_such_node", f"{node!r} is disabled, or what it needs is.", hint="Enable it first.")
+            return []
+        if node not in self.document.nodes:
+            hint = nearest(node, self.document.nodes, "There are")
+            self._problem("no_such_node", f"There is no node {node!r} to run.", hint=hint)
+            return []
+        if node not in index:
+            return []  # reported as what is wrong with it
+        if output and output not in types[index[node]]:
+            hint = nearest(output, types[index[node]], "It has")
+            self._problem("no_such_node", f"{node!r} has no output {output!r} to run.", hint=hint)
             return []
         if output:
             return [Wanted(name, index[node], output, types[index[node]][output])]
@@ -353,4 +387,6 @@ class _Compiler:
                 spec = self.specs.get(node)
                 if node not in self.document.nodes or (spec is not None and key not in spec.input_by_name):
                     message = f"The interface's input {name!r} goes to {text!r}, which does not exist."
-                    self._problem("dangling_input", message, hint=nearest(node, self.document.nodes, "There are"))
+                    known = self.document.nodes if spec is None else spec.input_by_name
+                    hint = nearest(node if spec is None else key, known, "There are" if spec is None else "It has")
+                    self._problem("dangling_input", message, hint=hint)

@@ -24,7 +24,7 @@ NEWER = "It was saved by a newer nodegraph. Update to open it."
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
 
 class NodeEntry(_Part):
@@ -89,14 +89,14 @@ def parse_document(text: str) -> Document:
 
 def document_from(data: Any) -> Document:
     """A document from parsed JSON. Raises InvalidWorkflow with every misshapen part."""
-    if not isinstance(data, dict) or "nodes" not in data:
+    if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
         hint = 'A workflow is a JSON object with "nodegraph": 1 and "nodes".'
         if isinstance(data, dict) and ("last_node_id" in data or any(_is_comfy_node(node) for node in data.values())):
             hint = "This looks like a ComfyUI workflow; nodegraph documents have another format."
         raise InvalidWorkflow([Problem("bad_document", "This JSON is not a nodegraph workflow.", hint=hint)])
-    if data.get("nodegraph", FORMAT) != FORMAT:
+    if data.get("nodegraph", FORMAT) != FORMAT or data.get("nodegraph") is True:
         got = json.dumps(data["nodegraph"])
-        newer = isinstance(data["nodegraph"], int)
+        newer = isinstance(data["nodegraph"], int) and data["nodegraph"] > FORMAT
         problem = Problem(
             "bad_document", "The format version is unknown.", expected='"nodegraph": 1', got=got, hint=NEWER if newer else None
         )
@@ -104,7 +104,7 @@ def document_from(data: Any) -> Document:
     try:
         document = Document.model_validate(data)
     except ValidationError as error:
-        raise InvalidWorkflow([_shape_problem(item) for item in error.errors()]) from None
+        raise InvalidWorkflow(_shape_problems(error)) from None
     bad = [name for name in document.nodes if not NODE_ID.match(name)]
     if bad:
         expected = "letters, digits, _ and -, not starting with a digit"
@@ -159,13 +159,37 @@ def _is_comfy_node(node: Any) -> bool:
     return isinstance(node, dict) and "class_type" in node
 
 
-def _shape_problem(error: Any) -> Problem:
-    place = [str(part) for part in error["loc"] if part not in ("str", "list[str]")]
-    node = place[1] if len(place) > 1 and place[0] == "nodes" else None
-    path = ".".join(place[2:] if node else place)
-    message = f"{path or 'the node'}: {error['msg']}." if path or node else f"{error['msg']}."
-    got = json.dumps(error.get("input"), default=str)
-    return Problem("bad_document", message, node, got=got if len(got) < 60 else got[:57] + "...")
+_SHAPES = {
+    "dict_type": "an object",
+    "model_type": "an object",
+    "list_type": "a list",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+}
+
+
+def _shape_problems(error: ValidationError) -> list[Problem]:
+    """One problem per misshapen part, in our words; what a part may be instead is joined."""
+    found: dict[tuple[str | None, str], Problem] = {}
+    for item in error.errors():
+        place = [str(part) for part in item["loc"] if part not in ("str", "list[str]")]
+        node = place[1] if len(place) > 1 and place[0] == "nodes" else None
+        path = ".".join(place[2:] if node else place)
+        if item["type"] == "missing":
+            found[node, path] = Problem("bad_document", f"{path} is missing.", node)
+            continue
+        expected, before = _SHAPES.get(item["type"], item["msg"]), found.get((node, path))
+        if before is not None:
+            expected = f"{before.expected} or {expected}"
+        message = f"{path or 'The node'} has the wrong form."
+        found[node, path] = Problem("bad_document", message, node, None, expected, _shortened(item["input"]))
+    return list(found.values())
+
+
+def _shortened(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) < 60 else text[:57] + "..."
 
 
 def to_json(document: Document) -> dict[str, Any]:

@@ -63,10 +63,10 @@ def _direct(source: TypeExpr, target: TypeExpr, bindings: dict[str, TypeExpr]) -
         return all(_direct(member, target, bindings) for member in source.args)
     if target.kind == "optional":
         return _direct(source.item if source.kind == "optional" else source, target.item, bindings)
-    if source.kind == "optional":
-        return False
     if target.kind == "union":
         return any(_direct(source, member, bindings) for member in target.args)
+    if source.kind == "optional":
+        return False
     if source.kind != target.kind:
         return source.kind == "list" and target == te.value("json") and source.is_json
     if source.kind == "list":

@@ -128,16 +128,27 @@ def _or_null(schema: dict[str, Any]) -> Accept:
 def _by_schema(schema: dict[str, Any]) -> Accept:
     import fastjsonschema  # here, because most inputs never need it
 
-    validate = fastjsonschema.compile(schema)
+    validate = fastjsonschema.compile(_draft7(schema))
 
     def check(value: Any) -> Any:
         try:
             return validate(copy.deepcopy(value))  # a copy, because defaults are put into objects
         except fastjsonschema.JsonSchemaException as error:
-            reason = str(error.message).replace("data", "value", 1)
+            place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path[1:]).removeprefix(".")
+            what = str(error.message).removeprefix(error.name).strip()
+            reason = f"{place or 'it'} {what}"
             raise BadValue(f"{describe_schema(schema)} ({reason})", shown(value)) from None
 
     return check
+
+
+def _draft7(schema: Any) -> Any:
+    """pydantic writes the items of a tuple as JSON Schema 2020-12 does, fastjsonschema reads them as draft 7 does."""
+    if isinstance(schema, list):
+        return [_draft7(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {"items" if name == "prefixItems" else name: _draft7(part) for name, part in schema.items()}
 
 
 def shown(value: Any) -> str:
@@ -161,17 +172,29 @@ def describe_schema(schema: dict[str, Any]) -> str:
         case "integer" | "number" as kind:
             return ("a whole number" if kind == "integer" else "a number") + _range(schema)
         case "string":
-            return f"text matching {schema['pattern']}" if "pattern" in schema else "text"
+            return _text(schema)
         case "boolean":
             return "true or false"
         case "null":
             return "null"
         case "array":
-            return f"a list, each item {describe_schema(schema.get('items', {}))}"
+            if "prefixItems" in schema:
+                return "a list of " + ", ".join(map(describe_schema, schema["prefixItems"]))
+            return f"a list, each item {describe_schema(schema['items'])}" if schema.get("items") else "a list"
         case "object":
-            return "an object"
+            return "an object with " + ", ".join(schema["properties"]) if "properties" in schema else "an object"
         case _:
             return "a JSON value"
+
+
+def _text(schema: dict[str, Any]) -> str:
+    if schema.get("format") == "color":
+        return "a colour such as #ff8800"
+    low, high = schema.get("minLength", 0), schema.get("maxLength")
+    parts = [f" matching {schema['pattern']}"] if "pattern" in schema else []
+    parts += [f" of at least {low} character{'s' if low != 1 else ''}"] if low else []
+    parts += [f" of at most {high} character{'s' if high != 1 else ''}"] if high is not None else []
+    return "text" + ",".join(parts)
 
 
 def _range(schema: dict[str, Any]) -> str:

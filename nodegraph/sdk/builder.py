@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nodegraph.sdk.annotations import plain
 
 if TYPE_CHECKING:
     from nodegraph.sdk.node import Node
+    from nodegraph.sdk.spec import InputSpec
+
+NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,28 +41,50 @@ class GraphBuilder:
     nodes: dict[str, BuiltNode] = field(default_factory=dict)
 
     def add(self, node: Node, id: str | None = None, /, **inputs: Any) -> Any:
-        """Add `node` with its inputs by name: links, lists of links (variadic inputs), or JSON values.
+        """Add `node` with its inputs by name: links, lists of links (variadic inputs), or values.
 
-        `id` defaults to the function's name, numbered when taken. Raises TypeError for inputs that the node does not have.
+        `id` defaults to the function's name, numbered when taken; None for an input without a value means its default.
+        Raises TypeError for inputs that the node does not have and links that do not fit, ValueError for a bad id.
         """
         known = {spec.name: spec for spec in node.inputs}
         if unknown := sorted(set(inputs) - set(known)):
             raise TypeError(f"{node.name} has no input {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+        if id is not None and not NODE_ID.match(id):
+            raise ValueError(f"{id!r} cannot be a node id: letters, digits, _ and -, not starting with a digit")
         name = self._free_name(id or node.name)
         values: dict[str, Any] = {}
         links: dict[str, Link | tuple[Link, ...]] = {}
         for key, value in inputs.items():
-            if isinstance(value, Link):
-                links[key] = (value,) if known[key].many else value
-            elif known[key].many:
-                links[key] = tuple(value)
-            elif value is not None or known[key].required:
-                values[key] = str(value) if isinstance(value, Path) else value
+            found = links_in(value)
+            for link in found:
+                if link.builder is not self:
+                    raise TypeError(f"{node.name}: the link into {key!r} comes from another graph")
+            if known[key].many:
+                links[key] = tuple(self._many(node, known[key], value))
+            elif isinstance(value, Link):
+                links[key] = value
+            elif found:
+                raise TypeError(f"{node.name}: {key!r} takes one link; make a list of several with core/make_list")
+            elif value is not None or known[key].required or known[key].type.kind == "optional":
+                values[key] = plain(value)
         self.nodes[name] = BuiltNode(node, values, links)
         return node.pack_outputs([Link(self, name, spec.name) for spec in node.outputs])
+
+    def _many(self, node: Node, spec: InputSpec, value: Any) -> list[Link]:
+        items = [value] if isinstance(value, Link) else list(value or ())
+        if not all(isinstance(item, Link) for item in items):
+            raise TypeError(f"{node.name}: {spec.name!r} takes links only, as many as you like")
+        return items
 
     def _free_name(self, wanted: str) -> str:
         name, number = wanted, 2
         while name in self.nodes:
             name, number = f"{wanted}_{number}", number + 1
         return name
+
+
+def links_in(value: Any) -> list[Link]:
+    """The links that an argument holds: itself, or those in a list."""
+    if isinstance(value, Link):
+        return [value]
+    return [item for item in value if isinstance(item, Link)] if isinstance(value, (list, tuple)) else []

@@ -10,7 +10,7 @@ from functools import cached_property, update_wrapper
 from typing import Any, Literal, get_origin
 
 from nodegraph.sdk.annotations import Parameter, input_parameter, outputs_of, title_of
-from nodegraph.sdk.builder import GraphBuilder, Link
+from nodegraph.sdk.builder import GraphBuilder, links_in
 from nodegraph.sdk.context import Context
 from nodegraph.sdk.errors import Problem
 from nodegraph.sdk.socket import SocketType
@@ -62,12 +62,16 @@ class Node:
             raise TypeError(f"{self.name}: an async node runs on the io lane, not {self.lane}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function; with links among the arguments, add the node to their graph instead."""
-        if self.composite or not any(map(_holds_link, (*args, *kwargs.values()))):
+        """Call the function; with links among the arguments, add the node to their graph instead.
+
+        A composite that is given a builder is called in any case: its nodes become part of that graph.
+        """
+        links = [link for item in (*args, *kwargs.values()) for link in links_in(item)]
+        if not links or any(isinstance(item, GraphBuilder) for item in (*args, *kwargs.values())):
             return self.function(*args, **kwargs)
-        bound = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
-        builder = next(link.builder for item in bound.values() for link in _links_in(item))
-        return builder.add(self, **bound)
+        signature = inspect.signature(self.function)
+        shown = [item for name, item in signature.parameters.items() if self._hints.get(name) not in (Context, GraphBuilder)]
+        return links[0].builder.add(self, **signature.replace(parameters=shown).bind_partial(*args, **kwargs).arguments)
 
     def __repr__(self) -> str:
         return f"<node {self.name}>"
@@ -157,16 +161,6 @@ class Node:
             deprecated=self.deprecated,
             permissions=self.permissions,
         )
-
-
-def _links_in(item: Any) -> list[Link]:
-    if isinstance(item, Link):
-        return [item]
-    return [link for link in item if isinstance(link, Link)] if isinstance(item, (list, tuple)) else []
-
-
-def _holds_link(item: Any) -> bool:
-    return bool(_links_in(item))
 
 
 def _names_around(function: Callable[..., Any]) -> Mapping[str, Any] | None:

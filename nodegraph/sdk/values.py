@@ -30,7 +30,9 @@ MAX_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), ValueKind("seed")]
 """A random seed, 0 to 2**32 - 1."""
 
-Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?$"), ValueKind("color")]
+Color = Annotated[
+    str, Field(pattern=r"^#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?$", json_schema_extra={"format": "color"}), ValueKind("color")
+]
 """An sRGB colour, `#rrggbb` or `#rrggbbaa`."""
 
 FilePath = Annotated[Path, ValueKind("file")]

@@ -114,11 +114,15 @@ class Roots:
             raise NodeError(f"There is no {what} {path}.")
         for root in roots:
             for ending in endings:
-                path = (root / (name + ending)).resolve()
+                try:
+                    path = (root / (name + ending)).resolve()
+                    found = name and path.exists()
+                except (OSError, ValueError):  # too long, or with characters that no name has
+                    continue
                 if not path.is_relative_to(root.resolve()):
                     hint = "Use a name below the configured folders, or give the path on the command line."
                     raise NodeError(f"The {what} {name!r} lies outside the folders that documents may read.", hint=hint)
-                if name and path.exists():
+                if found:
                     return path
         advice = nearest(name, known, "There are") if known else ""
         where = hint.format(roots=", ".join(map(str, roots)) or "(no folder is configured)")
@@ -156,13 +160,11 @@ def check_safetensors(path: Path) -> None:
     hint = "Convert it, if it is a pickled checkpoint; download it again, if it should be safetensors."
     try:
         tensors = json.loads(header)
-        if not isinstance(tensors, dict):
-            raise ValueError
-    except ValueError:
+        ends = [int(item["data_offsets"][1]) for name, item in tensors.items() if name != "__metadata__"]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         if (header and length + 8 > size) or (len(head) == 8 and size - 8 < length <= 100_000_000 and head[5:] == b"\0\0\0"):
             raise _truncated(path, size, length + 8) from None
         raise NodeError(f"{path.name} is not a safetensors file.", hint=hint) from None
-    ends = [item["data_offsets"][1] for name, item in tensors.items() if name != "__metadata__"]
     expected = 8 + length + max(ends, default=0)
     if size < expected:
         raise _truncated(path, size, expected)

@@ -25,8 +25,8 @@ def from_pillow(picture: Pillow.Image) -> Tensor:
     """A pillow image as [H, W, 3] float32, or [H, W, 4] where it has transparency."""
     transparent = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        deep = torch.from_numpy(np.asarray(picture, dtype=np.float32))
-        return (deep / 65535).clamp(0, 1)[..., None].expand(-1, -1, 3).contiguous()
+        deep = torch.from_numpy(np.array(picture, dtype=np.float32))
+        return (deep if picture.mode == "F" else deep / 65535).clamp(0, 1)[..., None].expand(-1, -1, 3).contiguous()
     pixels = np.array(picture.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
     return torch.from_numpy(pixels).div_(255)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from string import Formatter
 from typing import Annotated
 
 from pydantic import Field
@@ -33,18 +33,20 @@ def format_text(
 ) -> str:
     """Fill values into a text: "a {a} on a {b} background"."""
     known = {"a": a, "b": b, "c": c}
-    unknown = sorted(set(re.findall(r"(?<!\{)\{([^{}]*)\}(?!\})", template)) - set(known))
-    if unknown:
-        raise NodeError(
-            f"The template has an unknown field {{{unknown[0]}}}.",
-            socket="template",
-            expected="{a}, {b} or {c}",
-            got=unknown[0],
-        )
     try:
-        return template.format(**known)
+        pieces = list(Formatter().parse(template))
     except ValueError as error:
         raise NodeError(f"This is no template: {error}.", socket="template", hint="Write {{ for a brace.") from None
+    for _, name, spec, conversion in pieces:
+        if name is not None and (name not in known or spec or conversion):
+            raise NodeError(
+                "The template has an unknown field.",
+                socket="template",
+                expected="{a}, {b} or {c}",
+                got=f"{{{name}{f'!{conversion}' if conversion else ''}{f':{spec}' if spec else ''}}}",
+                hint="Write {{ and }} for braces.",
+            )
+    return "".join(before + (known[name] if name is not None else "") for before, name, _, _ in pieces)
 
 
 @node(category="core/text", output_name="text")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 
 from nodegraph import ModelFile, NodeError, loader, node
 from nodegraph_nodes.diffusion.families import (
+    LoadedAutoencoder,
+    LoadedDenoiser,
+    LoadedTextEncoder,
     ModelError,
     describe_model,
     load_autoencoder,
@@ -39,27 +44,31 @@ def load_model(
         raise NodeError(f"The model {model.name!r} cannot be used: {error.problem}", socket="model") from None
 
 
-def _network(recipe: Any, device: torch.device) -> Any:
-    load = {Denoiser: load_denoiser, TextEncoder: load_text_encoder, Autoencoder: load_autoencoder}[type(recipe)]
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """A model that turns out unfit while it is loaded is the user's to replace, not the node's fault."""
     try:
-        return load(recipe, device)
+        yield
     except ModelError as error:
         raise NodeError(f"The model cannot be loaded: {error}") from None
 
 
 @loader(Denoiser)
-def denoiser_network(recipe: Denoiser, device: torch.device) -> Any:
+def denoiser_network(recipe: Denoiser, device: torch.device) -> LoadedDenoiser:
     """A denoiser's network on a device."""
-    return _network(recipe, device)
+    with _told_plainly():
+        return load_denoiser(recipe, device)
 
 
 @loader(TextEncoder)
-def text_encoder_network(recipe: TextEncoder, device: torch.device) -> Any:
+def text_encoder_network(recipe: TextEncoder, device: torch.device) -> LoadedTextEncoder:
     """A text encoder's network and tokenizer on a device."""
-    return _network(recipe, device)
+    with _told_plainly():
+        return load_text_encoder(recipe, device)
 
 
 @loader(Autoencoder)
-def autoencoder_network(recipe: Autoencoder, device: torch.device) -> Any:
+def autoencoder_network(recipe: Autoencoder, device: torch.device) -> LoadedAutoencoder:
     """An autoencoder's network on a device."""
-    return _network(recipe, device)
+    with _told_plainly():
+        return load_autoencoder(recipe, device)

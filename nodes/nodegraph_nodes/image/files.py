@@ -25,8 +25,10 @@ def load_image(path: FilePath) -> LoadedImage:
     try:
         with Pillow.open(path) as picture:
             pixels = from_pillow(ImageOps.exif_transpose(picture))
-    except (UnidentifiedImageError, OSError, SyntaxError, Pillow.DecompressionBombError) as error:
-        message = f"{path.name} is not a picture that can be read: {error}."
+    except UnidentifiedImageError:
+        raise NodeError(f"{path.name} is not a picture.", socket="path", hint="Use a PNG, JPEG or WebP file.") from None
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        message = f"The picture {path.name} cannot be read: {error}."
         raise NodeError(message, socket="path", hint="Use a whole PNG, JPEG or WebP file.") from None
     if pixels.shape[-1] == 4:
         return LoadedImage(pixels[..., :3].contiguous(), pixels[..., 3].contiguous())

@@ -85,4 +85,5 @@ def _lanczos(pixels: torch.Tensor, size: int, axis: int) -> torch.Tensor:
     distance = (torch.arange(old, dtype=torch.float64)[None] - centres[:, None]) / width
     weights = torch.where(distance.abs() < 3, torch.sinc(distance) * torch.sinc(distance / 3), 0.0)
     weights = (weights / weights.sum(1, keepdim=True)).to(pixels)
-    return torch.tensordot(pixels, weights, ([axis], [1])).movedim(-1, axis)
+    moved: torch.Tensor = torch.tensordot(pixels, weights, ([axis], [1]))
+    return moved.movedim(-1, axis)
