@@ -8,7 +8,7 @@ import re
 import string
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nodegraph.sdk.errors import NodeError
@@ -69,13 +69,12 @@ def file_name(template: str, fields: Mapping[str, Any]) -> str:
         filled = template.format_map({name: _safe(str(value))[:_FIELD] for name, value in fields.items()})
     except (ValueError, LookupError) as error:
         raise NodeError(f"The file name {template!r} is not a template: {error}.") from None
-    path = PurePosixPath(filled.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
+    if template.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", template):
         raise NodeError(f"The file name {template!r} leaves the output folder.", hint="Use a relative name.")
-    parts = [_cut(_safe(part)) for part in path.parts]
-    if not parts or not parts[-1]:
+    parts = [_cut(part) for part in map(_safe, re.split(r"[/\\]", filled)) if part]
+    if not parts:
         raise NodeError(f"The file name {template!r} comes out empty.", hint="Use letters or digits, or {digest}.")
-    return "/".join(part for part in parts if part)
+    return "/".join(parts)
 
 
 def _safe(text: str) -> str:

@@ -47,8 +47,8 @@ def _anything(value: Any) -> Any:
 
 
 def _make(schema: dict[str, Any]) -> Accept:
-    schema = {name: part for name, part in schema.items() if name not in _REMARKS}
-    if set(schema) <= _PLAIN:
+    rules = {name for name in schema if name not in _REMARKS}
+    if rules <= _PLAIN:
         kind = schema.get("type")
         if "enum" in schema or "const" in schema:
             return _one_of(schema)
@@ -58,7 +58,7 @@ def _make(schema: dict[str, Any]) -> Accept:
             return _exactly(bool, schema)
         if kind == "string":
             return _exactly(str, schema)
-    if "anyOf" in schema and set(schema) == {"anyOf"} and schema["anyOf"][-1] == {"type": "null"}:
+    if rules == {"anyOf"} and schema["anyOf"][-1] == {"type": "null"}:
         return _or_null(schema)
     return _by_schema(schema)
 
@@ -134,10 +134,11 @@ def _by_schema(schema: dict[str, Any]) -> Accept:
         try:
             return validate(copy.deepcopy(value))  # a copy, because defaults are put into objects
         except fastjsonschema.JsonSchemaException as error:
-            place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path[1:]).removeprefix(".")
-            what = str(error.message).removeprefix(error.name).strip()
-            reason = f"{place or 'it'} {what}"
-            raise BadValue(f"{describe_schema(schema)} ({reason})", shown(value)) from None
+            expected = describe_schema(schema)
+            if isinstance(value, (dict, list)):  # say which part of it
+                place = str(error.name).removeprefix("data").removeprefix(".")
+                expected += f" ({place or 'it'}{str(error.message).removeprefix(str(error.name))})"
+            raise BadValue(expected, shown(value)) from None
 
     return check
 

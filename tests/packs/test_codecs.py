@@ -1,0 +1,108 @@
+"""First-party socket types survive their way through bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, get_args
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from nodegraph import Artifact, SocketType
+from nodegraph.sdk.socket import socket_of
+from nodegraph_nodes import types as t
+from nodegraph_nodes.tensors import generation, map_tensors, nbytes, tensors_in, to_host
+
+PROCESS = t.NoiseProcess("variance_preserving", trained_betas=(0.1, 0.2))
+PREVIEW = t.PreviewFactors(((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), (0.0, 0.5, 1.0))
+
+
+def rand(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+CONDITIONING = t.Conditioning(rand(7, 3), "sd1", rand(3))
+VALUES: dict[str, tuple[SocketType | None, Any]] = {
+    "image": (get_args(t.Image)[1], rand(4, 5, 3)),
+    "image with alpha": (get_args(t.Image)[1], rand(4, 5, 4)),
+    "image, not contiguous": (get_args(t.Image)[1], rand(5, 4, 3).transpose(0, 1)),
+    "mask": (get_args(t.Mask)[1], rand(4, 5)),
+    "latent": (socket_of(t.Latent), t.Latent(rand(4, 8, 8), "sd1")),
+    "latent with a mask": (socket_of(t.Latent), t.Latent(rand(4, 8, 8), "sd1", rand(8, 8))),
+    "conditioning": (socket_of(t.Conditioning), CONDITIONING),
+    "conditioning in half precision": (socket_of(t.Conditioning), t.Conditioning(rand(7, 3, dtype=torch.bfloat16), "sd1")),
+    "guidance": (socket_of(t.Guidance), t.Guidance(CONDITIONING, t.Conditioning(rand(2, 3), "sd1"), 7.5, 0.2, 0.1, 0.9)),
+    "guidance with one prompt twice": (socket_of(t.Guidance), t.Guidance(CONDITIONING, CONDITIONING, 4.0)),
+    "guidance without a negative": (socket_of(t.Guidance), t.Guidance(CONDITIONING, None, 1.0)),
+    "schedule": (
+        socket_of(t.Schedule),
+        t.Schedule("karras", "sd1", *(rand(5, dtype=torch.float64) for _ in range(3))),
+    ),
+    "denoise state": (
+        socket_of(t.DenoiseState),
+        t.DenoiseState(rand(4, 8, 8), 3, 2**32 - 1, "sd1", rand(4, 8, 8), MappingProxyType({"old": rand(4, 8, 8)})),
+    ),
+    "denoise state at the start": (socket_of(t.DenoiseState), t.DenoiseState(rand(4, 8, 8), 0, 0, "sd1")),
+    "denoiser": (
+        socket_of(t.Denoiser),
+        t.Denoiser("sd1", "/m", "d", "epsilon", PROCESS, 4, 8, 64, (512, 512), PREVIEW, patches=("a", "b")),
+    ),
+    "text encoder": (socket_of(t.TextEncoder), t.TextEncoder("sd1", "/m", "d", "bfloat16")),
+    "autoencoder": (socket_of(t.Autoencoder), t.Autoencoder("sd1", "/m", "d", 4, 8, 0.0, 0.18215)),
+}
+
+
+def equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor):
+        return isinstance(b, Tensor) and a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
+    if is_dataclass(a) and not isinstance(a, type):
+        return type(a) is type(b) and all(equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, Mapping):
+        return isinstance(b, Mapping) and a.keys() == b.keys() and all(equal(a[name], b[name]) for name in a)
+    return type(a) is type(b) and a == b
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_survives_json_and_safetensors(name: str) -> None:
+    socket, value = VALUES[name]
+    assert socket is not None
+    assert socket.codec is not None
+    data, tensors = socket.codec.encode(value)
+    assert equal(socket.codec.decode(json.loads(json.dumps(data)), load(save(dict(tensors)))), value)
+
+
+def test_every_socket_type_has_a_case() -> None:
+    declared = {found.name for item in vars(t).values() if (found := socket_of(item))} | {"Image", "Mask"}
+    assert declared - {"Artifact"} == {socket.name for socket, _ in VALUES.values() if socket}
+
+
+def test_an_artifact_survives_its_codec() -> None:
+    codec = socket_of(Artifact).codec  # type: ignore[union-attr]
+    assert codec is not None
+    artifact = Artifact(b"\x00\xff", "image/png", "{seed}", "none")
+    meta, parts = codec.encode(artifact)
+    assert codec.decode(json.loads(json.dumps(meta)), parts) == artifact
+
+
+def test_a_value_costs_the_bytes_of_its_tensors() -> None:
+    assert nbytes(VALUES["denoise state"][1]) == 3 * 4 * 8 * 8 * 4
+
+
+@pytest.mark.parametrize("name", ["image", "latent with a mask", "guidance", "denoise state"])
+def test_writing_into_any_tensor_of_a_value_shows(name: str) -> None:
+    value = map_tensors(VALUES[name][1], torch.clone)
+    for tensor in tensors_in(value):
+        before = generation(value)
+        tensor.add_(1)
+        assert generation(value) > before
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_on_the_host_is_left_as_it_is(name: str) -> None:
+    value = VALUES[name][1]
+    assert to_host(value) is value
