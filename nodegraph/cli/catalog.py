@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nodegraph.api.paths import data_folder
-from nodegraph.cli.show import DONE, FAILED, WRONG_INPUT, print_json, print_problems, refuse
+from nodegraph.cli.show import DONE, FAILED, WRONG_INPUT, print_json, print_problems, refuse, stdout
 from nodegraph.graph import Catalog, installed_catalog
 from nodegraph.graph.values import describe_schema, shown
 from nodegraph.sdk.errors import PackError, Problem, nearest
@@ -39,7 +38,7 @@ def nodes_command(name: str | None, as_json: bool, data: Path | None) -> int:
 
 
 def _show_all(specs: dict[str, NodeSpec]) -> None:
-    console = Console(highlight=False)
+    console = stdout()
     by_category: dict[str, list[NodeSpec]] = defaultdict(list)
     for spec in specs.values():
         by_category[spec.category].append(spec)
@@ -52,7 +51,7 @@ def _show_all(specs: dict[str, NodeSpec]) -> None:
 
 
 def _show_one(spec: NodeSpec) -> None:
-    console = Console(highlight=False)
+    console = stdout()
     console.print(Text(f"{spec.id}  ", style="bold cyan").append(f"version {spec.version}, {spec.lane} lane", style="dim"))
     console.print(spec.description)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))

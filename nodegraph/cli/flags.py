@@ -17,6 +17,9 @@ from nodegraph.sdk.spec import InputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.sdk.values import MAX_SEED
 
+OWN_OPTIONS = frozenset({"set", "only", "out", "json", "explain", "plan", "quiet", "data", "models", "help"})
+"""What `run` itself takes. A workflow's input of such a name is set with --set."""
+
 
 def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> tuple[dict[str, Any], list[str]]:
     """Values for the workflow's inputs, and the paths among them, which may lie anywhere.
@@ -32,7 +35,8 @@ def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> 
         name, given, text = argument.removeprefix("--").partition("=")
         name = name.replace("-", "_")
         if not argument.startswith("--"):
-            problems.append(Problem("bad_flag", f"{argument!r} belongs to no option.", hint="Options look like --name VALUE."))
+            hint = "Options look like --name VALUE; a value with spaces needs quotes."
+            problems.append(Problem("bad_flag", f"{argument!r} belongs to no option.", hint=hint))
             continue
         negated = name.startswith("no_") and name not in inputs and name[3:] in inputs
         found = inputs.get(name[3:] if negated else name)
@@ -91,7 +95,7 @@ def typed(spec: InputSpec, text: str, paths: list[str]) -> Any:
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except ValueError:
-        if any(member.name == "str" for member in expr.args):
+        if expr.kind == "union" and any(member.name == "str" for member in expr.args):
             return text
         raise
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nodegraph.api import Result, RunFailed, Session, Workflow, load
 from nodegraph.artifacts import check_writable
-from nodegraph.cli.flags import parse_flags, typed
+from nodegraph.cli.flags import OWN_OPTIONS, parse_flags, typed
 from nodegraph.cli.live import duration, view
-from nodegraph.cli.show import CANCELLED, DONE, FAILED, print_json, print_problems, refuse, stderr
+from nodegraph.cli.show import CANCELLED, DONE, FAILED, print_json, print_problems, refuse, stderr, stdout
 from nodegraph.graph import Plan, public_inputs
 from nodegraph.graph.values import describe_schema, shown
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem, nearest
@@ -94,9 +93,12 @@ def _configured(options: RunOptions, session: Session) -> tuple[Workflow, list[s
         place, equals, text = setting.partition("=")
         node, dot, key = place.partition(".")
         entry = workflow.document.nodes.get(node)
-        if not equals or not dot or entry is None:
-            hint = nearest(node, workflow.document.nodes, "There are") if equals and dot else "Write --set node.input=VALUE."
-            problems.append(Problem("bad_setting", f"--set {setting} names no node of this workflow.", hint=hint))
+        if not equals or not dot:
+            problems.append(Problem("bad_setting", f"--set {setting} sets nothing.", hint="Write --set node.input=VALUE."))
+            continue
+        if entry is None:
+            hint = nearest(node, workflow.document.nodes, "There are")
+            problems.append(Problem("bad_setting", f"--set {setting}: this workflow has no node {node!r}.", hint=hint))
             continue
         known = session.catalog.nodes.get(entry.type)
         spec = known.input_by_name.get(key) if known else None
@@ -157,7 +159,7 @@ def _explain(nodes: dict[str, dict[str, Any]]) -> None:
     for name, row in nodes.items():
         ms = f"{row['ms']:.1f}" if row["ms"] else ""
         table.add_row(name, Text(row["state"], style=styles.get(row["state"], "dim")), ms, row["reason"])
-    Console(highlight=False).print(table)
+    stdout().print(table)
 
 
 def _show_plan(plan: Plan, as_json: bool) -> int:
@@ -187,7 +189,7 @@ def _show_plan(plan: Plan, as_json: bool) -> int:
     for node, row in zip(nodes, rows, strict=True):
         lane = "composite" if node.spec.composite else node.spec.lane
         table.add_row(node.id, node.spec.id, lane, ", ".join(row["after"]))
-    Console(highlight=False).print(table)
+    stdout().print(table)
     return DONE
 
 
@@ -201,7 +203,7 @@ def show_inputs(file: Path, data: Path | None) -> int:
         return refuse(error.problems, False)
     except PackError as error:
         return refuse([Problem("broken_pack", str(error))], False)
-    console = Console(highlight=False)
+    console = stdout()
     if not inputs:
         console.print(f"{file} has no inputs of its own.")
         return DONE
@@ -210,7 +212,8 @@ def show_inputs(file: Path, data: Path | None) -> int:
     for name, item in inputs.items():
         takes = describe_schema(item.spec.schema or {}) + (", or random" if item.spec.type.name == "seed" else "")
         about = f"{item.description or item.title} ({takes}; now {shown(item.value)})"
-        table.add_row(f"--{name.replace('_', '-')}", about)
+        flag = f"--set {item.to[0]}=" if name.replace("_", "-") in OWN_OPTIONS else f"--{name.replace('_', '-')}"
+        table.add_row(flag, about)
     console.print(table)
     return DONE
 

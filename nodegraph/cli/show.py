@@ -16,8 +16,13 @@ DONE, FAILED, WRONG_INPUT, CANCELLED = 0, 1, 2, 130
 """Exit codes."""
 
 
+def stdout() -> Console:
+    """For tables. Text is shown as it is: brackets and colons are no markup."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_json(data: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ class Call:
     volatile: bool = False
     small: bool = False
     waiters: list[tuple[Run, int]] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[Outcome] | None = None
 
     @property
     def priority(self) -> tuple[int, int, int]:
@@ -65,20 +66,21 @@ class Outcome:
     cancelled: bool = False
     seconds: float = 0.0
     peak_bytes: int | None = None
+    spoilt: str = ""  # the input that the node wrote into
 
 
-def positional(call: Call) -> tuple[list[Any], dict[str, Any]]:
-    """A call's arguments as Python wants them: variadic inputs last among the positional ones."""
-    many = call.node.variadic
+def spread(node: Node, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments by name as Python wants them: where links are many, they and all parameters before them go by position."""
+    many = node.variadic
     if many is None:
-        return [], call.arguments
+        return [], dict(arguments)
     first: list[Any] = []
-    rest = dict(call.arguments)
-    for spec in call.spec.inputs:
-        if spec.name == many:
+    rest = dict(arguments)
+    for name in inspect.signature(node.function).parameters:
+        if name == many:
             first.extend(rest.pop(many, ()))
             break
-        first.append(rest.pop(spec.name))
+        first.append(rest.pop(name))
     return first, rest
 
 
@@ -102,6 +104,14 @@ class Lost(Exception):
         self.source = source
 
 
+class Spoilt(TypeError):
+    """A node wrote into one of its inputs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the node wrote into its input {name!r}; values are shared and must not change: work on a copy")
+        self.name = name
+
+
 def failure(path: str, type_id: str, error: BaseException) -> Outcome:
     """An exception as an outcome: NodeError speaks for itself, anything else is a fault in the node and keeps its trace."""
     if isinstance(error, Cancelled):
@@ -111,17 +121,19 @@ def failure(path: str, type_id: str, error: BaseException) -> Outcome:
     trace = "".join(traceback.format_exception(error))
     message = f"{type_id} failed: {type(error).__name__}: {error}".rstrip(": ")
     hint = "This is a fault in the node, not in the workflow; the log has the trace."
-    return Outcome(problem=Problem("node_crashed", message, path, hint=hint), trace=trace)
+    spoilt = error.name if isinstance(error, Spoilt) else ""
+    return Outcome(problem=Problem("node_crashed", message, path, hint=hint), trace=trace, spoilt=spoilt)
 
 
 def perform(call: Call, context: Context) -> Outcome:
     """Run a synchronous call here and now, on a thread of the cpu lane or inline."""
     start = time.perf_counter()
     try:
+        to_host(call)
         before = _generations(call)
         values = _invoke(call, context)
         _check_unwritten(call, before)
-    except Exception as error:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
         outcome = failure(call.path, call.spec.id, error)
     else:
         outcome = Outcome(values)
@@ -133,14 +145,12 @@ def perform_on_device(call: Call, context: Context, adapter: DeviceAdapter, arbi
     """Run a call on its device's thread: inputs moved there, networks resident, out of memory answered once by making room."""
     start = time.perf_counter()
     context.device, context.load = arbiter.device, arbiter.resident
-    for name, socket in call.sockets.items():
-        if socket.to_device is not None and call.arguments.get(name) is not None:
-            call.arguments[name] = _moved(call.arguments[name], partial(_to_device, socket.to_device, arbiter.device))
-    before = _generations(call)
     outcome = Outcome()
     for attempt in (1, 2):
         try:
             with adapter.working(arbiter.device) as working:
+                to_device(call, arbiter.device)
+                before = _generations(call)
                 values = _invoke(call, context)
             _check_unwritten(call, before)
             outcome = Outcome(values, peak_bytes=working.peak_bytes)
@@ -167,16 +177,24 @@ async def perform_async(call: Call, context: Context) -> Outcome:
     """Await an asynchronous call on the loop. Lost passes through: a lazy input's failure is not this node's."""
     start = time.perf_counter()
     try:
-        first, named = positional(call)
-        if call.node.context_parameter is not None:
-            named = {**named, call.node.context_parameter: context}
+        to_host(call)
+        before = _generations(call)
+        first, named = spread(call.node, _with_context(call, context))
         outcome = Outcome(unpack(call.spec, await call.node.function(*first, **named)))
+        _check_unwritten(call, before)
     except Lost:
         raise
     except Exception as error:
         outcome = failure(call.path, call.spec.id, error)
     outcome.seconds = time.perf_counter() - start
     return outcome
+
+
+def to_device(call: Call, device: Any) -> None:
+    """Bring a call's inputs to the device that it runs on."""
+    for name, socket in call.sockets.items():
+        if socket.to_device is not None and call.arguments.get(name) is not None:
+            call.arguments[name] = _moved(call.arguments[name], partial(_to_device, socket.to_device, device))
 
 
 def to_host(call: Call) -> None:
@@ -195,10 +213,13 @@ def _moved(value: Any, move: Callable[[Any], Any]) -> Any:
 
 
 def _invoke(call: Call, context: Context) -> dict[str, Any]:
-    first, named = positional(call)
-    if call.node.context_parameter is not None:
-        named = {**named, call.node.context_parameter: context}
+    first, named = spread(call.node, _with_context(call, context))
     return unpack(call.spec, call.node.function(*first, **named))
+
+
+def _with_context(call: Call, context: Context) -> dict[str, Any]:
+    parameter = call.node.context_parameter
+    return call.arguments if parameter is None else {**call.arguments, parameter: context}
 
 
 def _generations(call: Call) -> dict[str, Any]:
@@ -213,5 +234,4 @@ def _generations(call: Call) -> dict[str, Any]:
 def _check_unwritten(call: Call, before: Mapping[str, Any]) -> None:
     if before and _generations(call) != before:
         after = _generations(call)
-        name = next(name for name in before if after[name] != before[name])
-        raise TypeError(f"the node wrote into its input {name!r}; values are shared and must not change: work on a copy")
+        raise Spoilt(next(name for name in before if after[name] != before[name]))

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nodegraph.engine import events as ev
 from nodegraph.engine.access import FileAccess
 from nodegraph.engine.arbiter import Arbiter
-from nodegraph.engine.calls import Call, Outcome, perform, perform_async, perform_on_device, to_host
+from nodegraph.engine.calls import Call, Outcome, failure, perform, perform_async, perform_on_device
 from nodegraph.engine.device import DeviceAdapter, installed_adapter
 from nodegraph.engine.explain import History, reason_for_miss
 from nodegraph.engine.keys import Hasher
 from nodegraph.engine.lanes import ThreadLane
 from nodegraph.engine.library import Library
 from nodegraph.engine.prepare import Prepared, with_static_keys
-from nodegraph.engine.run import STATE_NAMES, Run
+from nodegraph.engine.run import Run
+from nodegraph.engine.states import STATE_NAMES
 from nodegraph.graph import Plan, PlanNode
 from nodegraph.sdk.context import Context, Preview
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
@@ -28,6 +29,8 @@ from nodegraph.sdk.socket import SocketType
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.store import Digests, MemoryTier, Result, Roots
+
+T = TypeVar("T")
 
 CHEAP_SECONDS = 50e-6
 """A node type that takes less than a hop to a thread and back runs inline."""
@@ -90,9 +93,10 @@ class Engine:
         self._sizers: dict[int, tuple[NodeSpec, dict[str, Callable[[Any], int] | None]]] = {}
         self._cpu: ThreadLane | None = None
         self._devices: list[ThreadLane] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._runs: set[Run] = set()
         self._count = 0
+        self._closed = False
 
     async def __aenter__(self) -> Engine:
         self._loop = asyncio.get_running_loop()
@@ -101,13 +105,15 @@ class Engine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         for run in list(self._runs):
             run.cancel()
-        lanes = [*self._devices, *([self._cpu] if self._cpu else [])]
-        for lane in lanes:
-            await asyncio.to_thread(lane.close)
+        await asyncio.gather(*(run.over.wait() for run in self._runs))  # what runs for them is told now
         for task in list(self._tasks):
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lane in [*self._devices, *([self._cpu] if self._cpu else [])]:
+            await lane.close()
 
     # ---- running ----
 
@@ -137,6 +143,8 @@ class Engine:
 
     async def execute(self, prepared: Prepared, *, listener: ev.Listener | None = None, priority: int = 0) -> RunResult:
         """Run what `prepare` gave."""
+        if self._closed:
+            raise RuntimeError("This engine is closed.")
         self._count += 1
         run = Run(self, prepared, self._count, listener, priority)
         self._runs.add(run)
@@ -171,12 +179,12 @@ class Engine:
                 shown = wanted.name if wanted.output or len(result.values) == 1 else f"{wanted.name}.{name}"
                 expr = wanted.type or node.spec.output_by_name[name].type
                 outputs.append(RunOutput(shown, node.id, name, expr, result.values[name]))
-        nodes, static, state, ms, reasons = run.nodes, run.static, run.state, run.ms, run.reason
+        nodes, static, moving, state, ms, reasons = run.nodes, run.static, run.moving, run.state, run.ms, run.reason
         past = self.history.last(run)
 
         def row(i: int, node: PlanNode) -> dict[str, Any]:
             name = STATE_NAMES[state[i]]
-            why = reasons.get(i) or (reason_for_miss(nodes, static, i, past) if name == "computed" else "")
+            why = reasons.get(i) or (reason_for_miss(nodes, static, moving, i, past) if name == "computed" else "")
             return {"type": node.spec.id, "state": name, "reason": why, "ms": round(ms.get(i, 0.0), 3)}
 
         def report() -> dict[str, dict[str, Any]]:
@@ -191,31 +199,36 @@ class Engine:
         if call.spec.lane == "gpu":
             self._gpu_lane().submit(call)
         elif call.node.is_async:
-            to_host(call)
-            call.task = self._loop.create_task(self._await(call))
-            self._tasks.add(call.task)
-            call.task.add_done_callback(self._tasks.discard)
+            call.task = self.spawn(self._await(call))
+            call.task.add_done_callback(partial(self._awaited, call))
         else:
             if self._cpu is None:
                 width = max(2, os.cpu_count() or 2)
                 self._cpu = ThreadLane("cpu", width, self._perform_on_host, self._started, self._done)
             self._cpu.submit(call)
 
-    async def _await(self, call: Call) -> None:
-        self._started(call)
-        outcome = Outcome(cancelled=True)
-        try:
-            outcome = await perform_async(call, self.context(call))
-        finally:
-            self.settle(call, outcome)
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that ends with the engine at the latest."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    def abandon(self, run: Run) -> None:
-        """A run has ended: what it awaits on the io lane stops, unless another run wants it too."""
+    async def _await(self, call: Call) -> Outcome:
+        self._started(call)
+        return await perform_async(call, self.context(call))
+
+    def _awaited(self, call: Call, task: asyncio.Task[Outcome]) -> None:
+        """An asynchronous call has ended; one that was cancelled may not even have begun."""
+        self.settle(call, Outcome(cancelled=True) if task.cancelled() else task.result())
+
+    def stop_abandoned(self) -> None:
+        """A run has ended: what is awaited on the io lane and no other run wants stops."""
         for call in list(self.in_flight.values()):
-            if call.run is run and call.task is not None and call.abandoned:
+            if call.task is not None and call.abandoned:
                 call.task.cancel()
 
-    async def perform_async(self, call: Call) -> Outcome:
+    async def perform_lazy(self, call: Call) -> Outcome:
         """Run a node with lazy inputs for its run; its result is not shared while it is under way."""
         self._started(call)
         if call.node.is_async:
@@ -223,7 +236,6 @@ class Engine:
         return await asyncio.to_thread(perform, call, self.context(call))
 
     def _perform_on_host(self, call: Call) -> Outcome:
-        to_host(call)
         outcome = perform(call, self.context(call))
         self.learn(call.spec, outcome.seconds)
         return outcome
@@ -255,17 +267,23 @@ class Engine:
     def settle(self, call: Call, outcome: Outcome) -> None:
         """A call is over: keep its result, and tell everybody who waits for it."""
         self.in_flight.pop(call.key, None)
-        if outcome.values is not None and not call.volatile and call.spec.cache != "never":
-            if all(file.unchanged() for file in call.files):
-                result = Result(call.key, outcome.values)
-                self.memory.put(call.key, result, self.nbytes(call.spec, outcome.values), outcome.seconds)
-            else:
-                call.volatile = True
-        elif call.spec.cache == "never":
-            call.volatile = True
+        outcome = self.keep(call, outcome)
         call.run.take(call, outcome)
         for run, index in call.waiters:
             run.take_shared(index, call, outcome)
+
+    def keep(self, call: Call, outcome: Outcome) -> Outcome:
+        """Put what a call gave into memory, unless it is never cached or a file changed while it was used."""
+        if outcome.values is None or call.volatile:
+            return outcome
+        call.volatile = not all(file.unchanged() for file in call.files)
+        if not call.volatile:
+            try:
+                nbytes = self.nbytes(call.spec, outcome.values)
+            except Exception as error:  # the socket type's own code
+                return failure(call.path, call.spec.id, error)
+            self.memory.put(call.key, Result(call.key, outcome.values), nbytes, outcome.seconds)
+        return outcome
 
     def context(self, call: Call) -> Context:
         """The context of a call. Its reports hop to the loop; previews are made only when somebody listens."""
@@ -320,7 +338,7 @@ def _size(value: Any, sizer: Callable[[Any], int] | None) -> int:
         return 64 + sum(_size(item, sizer) for item in value)
     if isinstance(value, dict):
         return 64 + sum(_size(item, sizer) for item in value.values())
-    if isinstance(value, str):
+    if isinstance(value, (str, bytes)):
         return 64 + len(value)
     if sizer is not None:
         return sizer(value)

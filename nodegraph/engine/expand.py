@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nodegraph.engine.calls import spread
 from nodegraph.engine.library import Library
 from nodegraph.graph.compiling import OUTER, compile_fragment
 from nodegraph.graph.document import Document, NodeEntry
@@ -17,17 +18,23 @@ from nodegraph.sdk.typeexpr import TypeExpr
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a node became: nodes to append to the plan, and for each output where it comes from.
+    """What a node became: nodes to append to the run's plan, and for each output the link that it comes over.
 
-    An output is (index, name), or for mapped nodes a list of those, one per item. Indices count from the plan's end.
+    For mapped nodes an output is a list of links, one per item.
     """
 
     nodes: list[PlanNode]
-    outputs: dict[str, tuple[int, str] | list[tuple[int, str]]]
+    outputs: dict[str, PlanLink | list[PlanLink]]
+
+    def links(self) -> Iterator[PlanLink]:
+        """The links that the outputs come over."""
+        for output in self.outputs.values():
+            yield from output if isinstance(output, list) else (output,)
 
 
 def map_over(node: PlanNode, lengths: Mapping[PlanLink, int], base: int) -> Parts:
-    """One node per item: lists zip, a list of one goes with every item. `base` is the index of the first new node.
+    """One node per item: lists zip, a list of one goes with every item. `lengths` has the links that bring lists, `base` is
+    the index of the first new node.
 
     Raises NodeError when lists of different lengths meet.
     """
@@ -38,12 +45,14 @@ def map_over(node: PlanNode, lengths: Mapping[PlanLink, int], base: int) -> Part
     size = counts.pop() if counts else 1
     nodes = []
     for i in range(size):
-        links = tuple(
-            link._replace(mode="direct", item=0 if lengths[link] == 1 else i) if link.mode == "map" else link
-            for link in node.links
-        )
+        links = tuple(_unmapped(link, 0 if lengths[link] == 1 else i) if link in lengths else link for link in node.links)
         nodes.append(PlanNode(f"{node.id}[{i}]", node.spec, node.values, links))
-    return Parts(nodes, {output.name: [(base + i, output.name) for i in range(size)] for output in node.spec.outputs})
+    names = [output.name for output in node.spec.outputs]
+    return Parts(nodes, {name: [PlanLink(name, base + i, name) for i in range(size)] for name in names})
+
+
+def _unmapped(link: PlanLink, i: int) -> PlanLink:
+    return link._replace(mode="direct", item=link.item if link.mode == "one" else (*link.item, i))
 
 
 def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: int) -> Parts:
@@ -53,21 +62,31 @@ def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: in
     """
     function = library.node(node.spec.id)
     builder = GraphBuilder()
-    outer_links = {link.input: link for link in node.links if link.input not in values}
+    outer_links: dict[str, PlanLink] = {}
+    variadic: list[Link] = []
+    for link in node.links:
+        if link.input not in values:
+            name = f"{link.input}[{len(variadic)}]" if link.many else link.input
+            outer_links[name] = link
+            if link.many:
+                variadic.append(Link(builder, "", name))
     convert = function.converters
     arguments: dict[str, Any] = {}
     for spec in node.spec.inputs:
-        if spec.name in outer_links:
+        if spec.many:
+            arguments[spec.name] = values.get(spec.name, variadic)
+        elif spec.name in outer_links:
             arguments[spec.name] = Link(builder, "", spec.name)
         else:
             value = values.get(spec.name)
             arguments[spec.name] = convert[spec.name](value) if spec.name in convert and value is not None else value
     if function.builder_parameter is not None:
         arguments[function.builder_parameter] = builder
-    returned = function.function(**arguments)
+    first, named = spread(function, arguments)
+    returned = function.function(*first, **named)
 
     document = Document(nodes={name: _entry(item, library) for name, item in builder.nodes.items()})
-    outer = {name: _inside(node.spec.input_by_name[name].type) for name in outer_links}
+    outer = {name: _inside(node.spec.input_by_name[link.input].type) for name, link in outer_links.items()}
     try:
         plan = compile_fragment(document, library.catalog, outer)
     except InvalidWorkflow as error:
@@ -86,12 +105,12 @@ def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: in
     given = list(returned) if isinstance(returned, tuple) else [returned]
     if len(given) != len(node.spec.outputs) or not all(isinstance(item, Link) for item in given):
         raise TypeError(f"{node.spec.id} should return {len(node.spec.outputs)} links, it returned {returned!r}")
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, PlanLink | list[PlanLink]] = {}
     for output, link in zip(node.spec.outputs, given, strict=True):
         if link.node:
-            outputs[output.name] = (base + plan.index[link.node], link.output)
+            outputs[output.name] = PlanLink(output.name, base + plan.index[link.node], link.output)
         else:  # an input handed through
-            outputs[output.name] = (outer_links[link.output].source, outer_links[link.output].output)
+            outputs[output.name] = outer_links[link.output]
     return Parts(nodes, outputs)
 
 
@@ -121,7 +140,7 @@ def _shift(link: PlanLink, base: int, outers: list[PlanLink]) -> PlanLink:
     if link.source >= 0:
         return link._replace(source=base + link.source)
     outer = outers[-1 - link.source]
-    if outer.mode == "wrap" and link.mode != "direct":
+    if outer.mode == "wrap" and link.mode in ("wrap", "one"):
         raise TypeError(f"the list input {outer.input!r} of a composite is linked on in a way that does not fit")
-    mode = "wrap" if outer.mode == "wrap" else link.mode
+    mode = link.mode if outer.mode == "direct" else "one" if link.mode == "map" else "wrap"
     return link._replace(source=outer.source, output=outer.output, item=outer.item, mode=mode)

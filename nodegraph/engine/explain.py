@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nodegraph.engine.states import THERE
 from nodegraph.graph.plan import PlanNode
 from nodegraph.graph.values import shown
 
@@ -23,6 +24,7 @@ class Past:
 
     nodes: Sequence[PlanNode]
     static: Sequence[str]
+    state: Sequence[int]
     index: Mapping[str, int]
     before: Past | None
 
@@ -34,6 +36,16 @@ class Past:
                 return past, past.index[path]
             past = past.before
         return None
+
+    def had(self, path: str, key: str) -> bool:
+        """Whether a node of this path and static key had its result in any of these runs."""
+        past: Past | None = self
+        while past is not None:
+            j = past.index.get(path)
+            if j is not None and past.static[j] == key and past.state[j] in THERE:
+                return True
+            past = past.before
+        return False
 
 
 class History:
@@ -50,9 +62,9 @@ class History:
         while past is not None and chain < _RUNS:
             chain, past = chain + 1, past.before
         if past is not None and before is not None:  # the chain is full: the oldest go, those they knew are "first run" again
-            before = Past(before.nodes, before.static, before.index, None)
+            before = replace(before, before=None)
         index = {node.id: i for i, node in enumerate(run.nodes)}
-        self._documents[name] = Past(run.nodes, run.static, index, before)
+        self._documents[name] = Past(run.nodes, run.static, run.state, index, before)
         while len(self._documents) > _DOCUMENTS:
             self._documents.popitem(last=False)
 
@@ -61,17 +73,19 @@ class History:
         return self._documents.get(_name(run))
 
 
-def reason_for_miss(nodes: Sequence[PlanNode], static: Sequence[str], i: int, past: Past | None) -> str:
+def reason_for_miss(nodes: Sequence[PlanNode], static: Sequence[str], moving: Sequence[bool], i: int, past: Past | None) -> str:
     """Why a node had to be computed: what is different from when it last ran in this document."""
+    if nodes[i].spec.cache == "never":
+        return "it runs each time"
     found = past.find(nodes[i].id) if past else None
-    return "first run here" if found is None else _difference(nodes, static, i, *found)
+    return "first run here" if found is None else _difference(nodes, static, moving, i, *found)
 
 
 def _name(run: Run) -> str:
     return run.plan.document.id or run.plan.document.title
 
 
-def _difference(nodes: Sequence[PlanNode], static: Sequence[str], i: int, past: Past, j: int) -> str:
+def _difference(nodes: Sequence[PlanNode], static: Sequence[str], moving: Sequence[bool], i: int, past: Past, j: int) -> str:
     now, old = nodes[i], past.nodes[j]
     if old.spec.id != now.spec.id:
         return f"the node was a {old.spec.id}"
@@ -95,4 +109,8 @@ def _difference(nodes: Sequence[PlanNode], static: Sequence[str], i: int, past: 
         reasons.append("a link was removed")
     if reasons:
         return "; ".join(dict.fromkeys(reasons))
-    return "no longer in memory" if past.static[j] == static[i] else "a file or the device changed"
+    if past.static[j] != static[i]:
+        return "a file or the device changed"
+    if moving[i]:
+        return "something before it runs each time"
+    return "no longer in memory" if past.had(nodes[i].id, static[i]) else "it was not finished before"

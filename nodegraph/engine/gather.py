@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.engine.access import FileAccess, UsedFile
-from nodegraph.engine.keys import linked_token, list_token, ref_token
+from nodegraph.engine.keys import file_token, linked_token, list_token, ref_token
 from nodegraph.engine.prepare import picked, value_tokens
 from nodegraph.graph.plan import PlanLink, PlanNode
 from nodegraph.graph.values import BadValue, accept
@@ -26,6 +26,14 @@ class Gathered(NamedTuple):
     small: bool
 
 
+class Linked(NamedTuple):
+    """What one link brings: the value, its token, and whether it lies where nobody will find it again."""
+
+    value: Any
+    token: str
+    volatile: bool
+
+
 def gather(nodes: Sequence[PlanNode], results: Sequence[Result | None], i: int, files: FileAccess) -> Gathered:
     """Everything that node `i` receives over typed values and links, lazy ones left out.
 
@@ -38,25 +46,26 @@ def gather(nodes: Sequence[PlanNode], results: Sequence[Result | None], i: int, 
     for link in node.links:
         if link.lazy:
             continue
-        value, token = linked(nodes, results, node, link)
+        value, token, unfindable = linked(nodes, results, node, link, files)
         if link.many:
             arguments.setdefault(link.input, []).append(value)
             tokens[link.input] = f"{tokens[link.input]},{token}" if link.input in tokens else token
         else:
             arguments[link.input], tokens[link.input] = value, token
-        source = results[link.source]
-        volatile = volatile or (source is not None and source.volatile and not link.by_value)
+        volatile = volatile or unfindable
         small = small and type(value) in _SMALL
     return Gathered(arguments, tokens, volatile, small)
 
 
-def linked(nodes: Sequence[PlanNode], results: Sequence[Result | None], node: PlanNode, link: PlanLink) -> tuple[Any, str]:
-    """What one link brings, as the input wants it, and its token. Raises NodeError where a linked value does not fit."""
+def linked(
+    nodes: Sequence[PlanNode], results: Sequence[Result | None], node: PlanNode, link: PlanLink, files: FileAccess
+) -> Linked:
+    """What one link brings, as the input wants it. Raises NodeError where a linked value does not fit."""
     source = results[link.source]
     assert source is not None
     value = source.values[link.output]
-    if link.item is not None:
-        value = value[link.item]
+    for i in link.item:
+        value = value[i]
     if link.mode == "wrap":
         value = [value]
     if link.by_value:
@@ -67,15 +76,20 @@ def linked(nodes: Sequence[PlanNode], results: Sequence[Result | None], node: Pl
             except BadValue as bad:
                 message = f"The value that came from {nodes[link.source].id}.{link.output} does not fit."
                 raise NodeError(message, socket=link.input, expected=bad.expected, got=bad.got) from None
+        if spec.file and value is not None:
+            return Linked(value, file_token(files.digest(spec.file, value)), False)
         token = linked_token(value)
         if token is not None:
-            return value, token
+            return Linked(value, token, False)
     token = ref_token(picked(source.ref(link.output), link))
-    return value, list_token([token]) if link.mode == "wrap" else token
+    return Linked(value, list_token([token]) if link.mode == "wrap" else token, source.volatile)
 
 
 def converted(node: Node, plan_node: PlanNode, arguments: dict[str, Any], files: FileAccess) -> tuple[UsedFile, ...]:
-    """Turn JSON arguments, in place, into what the function wants: enums, models, paths. Gives the files among them."""
+    """Turn arguments, in place, into what the function wants: enums, models, paths, lists of its own. Gives the files used."""
+    for name, value in arguments.items():
+        if type(value) is list or type(value) is dict:
+            arguments[name] = _own(value)
     for name, convert in node.converters.items():
         if arguments.get(name) is not None and not plan_node.spec.input_by_name[name].file:
             arguments[name] = convert(arguments[name])
@@ -85,3 +99,10 @@ def converted(node: Node, plan_node: PlanNode, arguments: dict[str, Any], files:
             arguments[item.name], file = files.argument(item.file, arguments[item.name])
             used.append(file)
     return tuple(used)
+
+
+def _own(value: Any) -> Any:
+    """Copies of lists and objects, so that a node that sorts or fills what it was given changes no cached value."""
+    if type(value) is list:
+        return [_own(item) for item in value]
+    return {name: _own(item) for name, item in value.items()} if type(value) is dict else value

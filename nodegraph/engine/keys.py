@@ -78,8 +78,13 @@ def file_token(sha256: str) -> Token:
 def ref_token(ref: Any) -> Token:
     """The token of where a value lies: a Place, or a list of places."""
     if isinstance(ref, Place):
-        return f"k{ref.key}.{ref.output}" if ref.item is None else f"k{ref.key}.{ref.output}[{ref.item}]"
+        return place_token(ref.key, ref.output, ref.item)
     return list_token([ref_token(item) for item in ref])
+
+
+def place_token(key: str, output: str, item: tuple[int, ...]) -> Token:
+    """The token of one output of the node with this key, or of an item of it."""
+    return f"k{key}.{output}{''.join(f'[{i}]' for i in item)}" if item else f"k{key}.{output}"
 
 
 def list_token(tokens: Sequence[Token]) -> Token:

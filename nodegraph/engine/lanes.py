@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from nodegraph.engine.calls import Call, Outcome
+from nodegraph.engine.calls import Call, Outcome, failure
 
 Perform = Callable[[Call], Outcome]
 
@@ -55,7 +55,10 @@ class ThreadLane:
             self._pool.submit(self._work, call)
 
     def _work(self, call: Call) -> None:
-        outcome = self._perform(call)
+        try:
+            outcome = self._perform(call)
+        except BaseException as error:  # nobody else would hear of it, and the run would wait for ever
+            outcome = failure(call.path, call.spec.id, error)
         self._loop.call_soon_threadsafe(self._finished, call, outcome)
 
     def _finished(self, call: Call, outcome: Outcome) -> None:
@@ -65,6 +68,8 @@ class ThreadLane:
         finally:
             self._pump()
 
-    def close(self) -> None:
-        self._queue.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    async def close(self) -> None:
+        """Drop what waits and wait for what runs."""
+        while self._queue:
+            self._done(heapq.heappop(self._queue)[-1], Outcome(cancelled=True))
+        await asyncio.to_thread(self._pool.shutdown)

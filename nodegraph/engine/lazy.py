@@ -7,11 +7,14 @@ either "then `name` was awaited" or the result, so a later run follows the trace
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine.calls import Call, Lost
-from nodegraph.engine.gather import linked
+from nodegraph.engine.gather import Linked, linked
 from nodegraph.engine.keys import digest
+from nodegraph.engine.states import HIT, QUEUED, THERE
 from nodegraph.sdk.errors import NodeError
 from nodegraph.sdk.values import Lazy
 from nodegraph.store import Alias, Result, Trace
@@ -22,72 +25,72 @@ if TYPE_CHECKING:
 
 async def run_lazy(run: Run, call: Call) -> None:
     """Find the node's result by its trace, or run it and record the trace."""
-    from nodegraph.engine.run import COMPUTED, HIT, QUEUED  # here, because run.py starts this
-
-    run.state[call.index] = QUEUED
-    node = run.nodes[call.index]
-    memory = run.engine.memory
+    i, memory = call.index, run.engine.memory
+    run.state[i] = QUEUED
+    call.key = digest(f"{call.key}\0lazy")  # what follows grows it; a node of this type without links has the key so far
     known: dict[str, Any] = {}
     trail: list[tuple[str, str]] = []  # (key, name) in the order awaited
-    key = call.key
 
     async def awaited(name: str) -> Any:
-        nonlocal key
         if name not in known:
-            value, token, volatile = await _evaluate(run, call.index, name)
-            known[name] = value
-            call.volatile = call.volatile or volatile
-            trail.append((key, name))
-            key = digest(f"{key}\0{name}\0{token}")
+            value, token, volatile = await _evaluate(run, call, name)
+            if name not in known:  # awaited twice at the same time
+                convert = call.node.converters.get(name)
+                known[name] = convert(value) if convert is not None and value is not None else value
+                call.volatile = call.volatile or volatile
+                trail.append((call.key, name))
+                call.key = digest(f"{call.key}\0{name}\0{token}")
         return known[name]
 
     try:
         while not call.volatile:
-            entry = memory.get(key)
+            entry = memory.get(call.key)
             if isinstance(entry, Result):
-                run.alias(call.index, Alias(key), call.volatile)
-                run.finish(call.index, entry, HIT, "in memory, chosen inputs came out the same")
+                run.alias(i, Alias(call.key))
+                run.finish(i, entry, HIT, "in memory, chosen inputs came out the same")
                 return
             if not isinstance(entry, Trace):
                 break
-            await awaited(entry.name)
-        for spec in node.spec.inputs:
-            if spec.lazy and (any(link.input == spec.name for link in node.links)):
-                call.arguments[spec.name] = Lazy(lambda name=spec.name: awaited(name))  # type: ignore[misc]
-            elif spec.lazy:
-                call.arguments[spec.name] = Lazy.of(call.arguments.get(spec.name))
+            try:
+                await awaited(entry.name)
+            except Lost:  # the node may know what to do without it
+                break
+        _offer(run, call, awaited)
         start = time.perf_counter()
-        outcome = await run.engine.perform_async(call)
+        outcome = await run.engine.perform_lazy(call)
         outcome.seconds = time.perf_counter() - start
-        if outcome.values is None:
-            if outcome.problem is not None:
-                run.fail(call.index, outcome.problem, trace=outcome.trace)
-            return
-        result = Result(key, outcome.values, None, call.volatile)
-        if not call.volatile:
+        outcome = run.engine.keep(call, outcome)
+        if outcome.values is not None and not call.volatile:
             for before, name in trail:
                 memory.put(before, Trace(name))
-            memory.put(key, result, run.engine.nbytes(call.spec, outcome.values), outcome.seconds)
-            run.alias(call.index, Alias(key), call.volatile)
-        run.ms[call.index] = outcome.seconds * 1e3
-        run.finish(call.index, result, COMPUTED, "")
+        run.take(call, outcome)
     except Lost as lost:
-        run.skip(call.index, lost.source)
+        run.skip(i, lost.source)
     except NodeError as error:
-        run.fail(call.index, error.problem(node.id))
+        run.fail(i, error.problem(run.nodes[i].id))
+    except Exception as error:
+        run.fail_with(i, error)
     finally:
         run.go_on()
 
 
-async def _evaluate(run: Run, index: int, name: str) -> tuple[Any, str, bool]:
-    """The value, token and volatility of a lazy input's link."""
-    from nodegraph.engine.run import COMPUTED, HIT
+def _offer(run: Run, call: Call, awaited: Callable[[str], Awaitable[Any]]) -> None:
+    """Put a Lazy into the call's arguments for every lazy input."""
+    linked_inputs = {link.input for link in run.nodes[call.index].links}
+    for spec in call.spec.inputs:
+        if spec.lazy and spec.name in linked_inputs:
+            call.arguments[spec.name] = Lazy(partial(awaited, spec.name))
+        elif spec.lazy:
+            call.arguments[spec.name] = Lazy.of(call.arguments.get(spec.name))
 
-    node = run.nodes[index]
-    link = next(link for link in node.links if link.input == name)
+
+async def _evaluate(run: Run, call: Call, name: str) -> Linked:
+    """What a lazy input's link brings. Raises Lost; a node that catches it gives a result that no key tells of."""
+    i = call.index
+    link = next(link for link in run.nodes[i].links if link.input == name)
     await run.evaluate(link.source)
-    if run.state[link.source] not in (COMPUTED, HIT):
+    if run.state[link.source] not in THERE:
+        call.volatile = True
         raise Lost(link.source)
-    value, token = linked(run.nodes, run.result, node, link)
-    source = run.result[link.source]
-    return value, token, source is not None and source.volatile
+    run.moving[i] = run.moving[i] or run.moving[link.source]
+    return linked(run.nodes, run.result, run.nodes[i], link, run.files)

@@ -10,58 +10,60 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.engine.access import FileAccess
-from nodegraph.engine.keys import Hasher, file_token, list_token, ref_token, value_token
+from nodegraph.engine.keys import Hasher, file_token, list_token, place_token, ref_token, value_token
 from nodegraph.graph.plan import Plan, PlanLink, PlanNode
 from nodegraph.store import Place, Result
 
 
 class Prepared(NamedTuple):
-    """A plan with its files and static keys; `volatile` marks nodes behind one that is never cached."""
+    """A plan with its files and static keys; `moving` marks nodes whose static key does not say what they will give."""
 
     plan: Plan
     files: FileAccess
     static: list[str]
-    volatile: list[bool]
+    moving: list[bool]
 
 
 def with_static_keys(plan: Plan, files: FileAccess, hasher: Hasher) -> Prepared:
     """Give every node of a plan its static key: one hash each. Raises NodeError for files that are not there."""
     prepared = Prepared(plan, files, [], [])
-    extend_static_keys(plan.nodes, prepared.static, prepared.volatile, hasher, files, ())
+    extend_static_keys(plan.nodes, prepared.static, prepared.moving, hasher, files, ())
     return prepared
 
 
 def extend_static_keys(
     nodes: Sequence[PlanNode],
     static: list[str],
-    volatile: list[bool],
+    moving: list[bool],
     hasher: Hasher,
     files: FileAccess,
     results: Sequence[Result | None],
 ) -> None:
-    """Add the keys of the nodes that have none yet. Links from nodes whose result is known count by where it lies."""
+    """Add the keys of the nodes that have none yet. Links from nodes whose result is known count by where it lies.
+
+    Raises NodeError for files that are not there.
+    """
     first = len(static)
     for node in nodes[first:]:
         tokens = value_tokens(node, files)
-        moving = node.spec.cache == "never"
+        takes_files = bool(node.spec.file_inputs)
+        moves = node.spec.cache == "never"
         for link in node.links:
             source = results[link.source] if link.source < first else None
             if source is not None and not link.by_value:
                 token = ref_token(picked(source.ref(link.output), link))
             else:
-                token = f"k{static[link.source]}.{link.output}"
-                if link.item is not None:
-                    token += f"[{link.item}]"
-            if link.mode == "wrap":
+                token = place_token(static[link.source], link.output, link.item)
+            if link.mode in ("wrap", "one"):
                 token = list_token([token])
-            elif link.mode == "map":
+            if link.mode in ("map", "one"):
                 token = f"*{token}"
             if link.many and link.input in tokens:
                 token = f"{tokens[link.input]},{token}"
             tokens[link.input] = token
-            moving = moving or volatile[link.source]
+            moves = moves or moving[link.source] or (takes_files and node.spec.input_by_name[link.input].file != "")
         static.append(hasher.key(node.spec, tokens))
-        volatile.append(moving)
+        moving.append(moves)
 
 
 def value_tokens(node: PlanNode, files: FileAccess) -> dict[str, str]:
@@ -74,7 +76,9 @@ def value_tokens(node: PlanNode, files: FileAccess) -> dict[str, str]:
 
 
 def picked(ref: Any, link: PlanLink) -> Any:
-    """The place that a link reads: the whole output, or one item of it."""
-    if link.item is None:
-        return ref
-    return ref[link.item] if isinstance(ref, list) else Place(ref.key, ref.output, link.item)
+    """The place that a link reads: the whole output, or an item of it."""
+    for depth, i in enumerate(link.item):
+        if not isinstance(ref, list):
+            return Place(ref.key, ref.output, (*ref.item, *link.item[depth:]))
+        ref = ref[i]
+    return ref

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine import events as ev
 from nodegraph.engine.calls import Call, Outcome, failure, perform
-from nodegraph.engine.expand import Parts, expand, map_over
+from nodegraph.engine.composing import assemble, divide
+from nodegraph.engine.expand import Parts
 from nodegraph.engine.explain import reason_for_miss
-from nodegraph.engine.gather import converted, gather, linked
+from nodegraph.engine.gather import converted, gather
 from nodegraph.engine.lazy import run_lazy
-from nodegraph.engine.prepare import Prepared, extend_static_keys
-from nodegraph.graph.plan import PlanLink, PlanNode
+from nodegraph.engine.prepare import Prepared, picked
+from nodegraph.engine.states import COMPUTED, FAILED, HIT, LOST, QUEUED, SKIPPED, STATE_NAMES, THERE, UNSEEN, WAITING
+from nodegraph.graph.plan import PlanNode
 from nodegraph.sdk.context import Preview
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem
 from nodegraph.store import Alias, Result
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-UNSEEN, WAITING, QUEUED, COMPUTED, HIT, FAILED, SKIPPED = range(7)
-STATE_NAMES: tuple[ev.State, ...] = ("not_needed", "skipped", "skipped", "computed", "hit", "failed", "skipped")
 _SLICE_SECONDS = 0.005  # cheap nodes run inline this long before the loop gets its turn
 
 
@@ -43,7 +43,7 @@ class Run:
         self.files, self.listener = prepared.files, listener
         self.nodes: list[PlanNode] = list(self.plan.nodes)
         size = len(self.nodes)
-        self.static, self.volatile = list(prepared.static), list(prepared.volatile)
+        self.static, self.moving = list(prepared.static), list(prepared.moving)
         self.state = [UNSEEN] * size
         self.result: list[Result | None] = [None] * size
         self.pending = [0] * size
@@ -60,7 +60,7 @@ class Run:
         self.ended = False  # nothing more is wanted
         self.closed = False  # nothing more is told
         self.cancelled = False
-        self.wake = asyncio.Event()
+        self.wake, self.over = asyncio.Event(), asyncio.Event()
         self.status: ev.Status = "cancelled"
         self.seconds = 0.0
         self._seq = 0
@@ -71,10 +71,10 @@ class Run:
 
     async def execute(self) -> None:
         """Run until everything wanted is there, has failed, or was skipped."""
-        self._emit(ev.RunStarted, len(self.nodes))
+        self.emit(ev.RunStarted, len(self.nodes))
         self.outstanding = len(self._wanted)
-        self._demand([wanted.source for wanted in reversed(self.plan.wanted)])
         try:
+            self.demand([wanted.source for wanted in reversed(self.plan.wanted)])
             while self.outstanding and not self.cancelled:
                 self._run_inline()
                 if not self.inline and self.outstanding and not self.cancelled:
@@ -82,7 +82,7 @@ class Run:
                     self.wake.clear()
                 else:
                     await asyncio.sleep(0)
-        except asyncio.CancelledError:
+        except BaseException:
             self.cancelled = True
             raise
         finally:
@@ -95,11 +95,12 @@ class Run:
             task.cancel()
         while self.inline:
             self.engine.settle(self.inline.popleft(), Outcome(cancelled=True))
-        self.engine.abandon(self)
+        self.engine.stop_abandoned()
         self.status = "cancelled" if self.cancelled else "failed" if self.problems else "succeeded"
         self.seconds = time.perf_counter() - self.started
-        self._emit(ev.RunFinished, self.status, self.seconds)
+        self.emit(ev.RunFinished, self.status, self.seconds)
         self.closed = True
+        self.over.set()
 
     def cancel(self) -> None:
         """Stop: nothing more is started for this run; running nodes are told, unless another run wants their result."""
@@ -107,7 +108,7 @@ class Run:
             self.cancelled = True
             self.wake.set()
 
-    def _emit(self, kind: Any, *fields: Any) -> None:
+    def emit(self, kind: Any, *fields: Any) -> None:
         if self.listener is not None and not self.closed:
             self._seq += 1
             try:
@@ -118,13 +119,13 @@ class Run:
 
     # ---- demand ----
 
-    def _demand(self, stack: list[int]) -> None:
+    def demand(self, stack: list[int]) -> None:
         state, dependents = self.state, self.dependents
         while stack:
             i = stack.pop()
             if state[i] != UNSEEN:
                 continue
-            if not self.volatile[i]:
+            if not self.moving[i]:
                 found = self.engine.memory.find(self.static[i])
                 if found is not None:
                     self.finish(i, found, HIT, "in memory")
@@ -133,9 +134,9 @@ class Run:
             lost: int | None = None
             sources: list[int] = []
             for source in dict.fromkeys(self._eager(self.nodes[i])):
-                if state[source] in (COMPUTED, HIT):
+                if state[source] in THERE:
                     continue
-                if state[source] in (FAILED, SKIPPED):
+                if state[source] in LOST:
                     lost = source
                     break
                 waiting = dependents[source]
@@ -171,19 +172,11 @@ class Run:
 
     def _advance_one(self, i: int) -> None:
         node = self.nodes[i]
-        if i in self.parts:
-            self._assemble(i)
-            return
         try:
-            if node.mapped:
-                lengths = {link: len(self._value(link)) for link in node.links if link.mode == "map"}
-                self._become(i, map_over(node, lengths, len(self.nodes)))
-            elif node.spec.composite:
-                values = dict(node.values)
-                for link in node.links:
-                    if link.by_value and not link.lazy:
-                        values[link.input], _ = linked(self.nodes, self.result, node, link)
-                self._become(i, expand(node, values, self.engine.library, len(self.nodes)))
+            if i in self.parts:
+                assemble(self, i)
+            elif node.mapped or node.spec.composite:
+                divide(self, i)
             else:
                 self._resolve(i)
         except InvalidWorkflow as error:
@@ -195,32 +188,30 @@ class Run:
         except Exception as error:
             self.fail_with(i, error)
 
-    def _value(self, link: PlanLink) -> Any:
-        """The list that a mapped link brings."""
-        source = self.result[link.source]
-        assert source is not None
-        value = source.values[link.output]
-        return value if link.item is None else value[link.item]
-
     def _resolve(self, i: int) -> None:
         node, engine = self.nodes[i], self.engine
         arguments, tokens, volatile, small = gather(self.nodes, self.result, i, self.files)
-        lazy = any(link.lazy for link in node.links)
+        lazy = False
+        for link in node.links:
+            lazy = lazy or link.lazy
+            self.moving[i] = self.moving[i] or (self.moving[link.source] and not link.lazy)
         key = engine.hasher.key(node.spec, tokens)
         if node.spec.cache == "never":
             key = f"{key}!{self.number}.{i}"
         elif not lazy:
             found = engine.memory.find(key)
             if found is not None:
-                self.alias(i, Alias(key), volatile)
+                self.alias(i, Alias(key))
                 self.finish(i, found, HIT, "in memory, inputs came out the same")
                 return
         function = engine.library.node(node.spec.id)
         files = converted(function, node, arguments, self.files)
         sockets = engine.sockets_of(node.spec)
         call = Call(self, i, key, node.spec, function, arguments, sockets, files, volatile, small)
-        if lazy:
-            self._task(run_lazy(self, call))
+        if lazy or function.has_lazy:
+            task = engine.spawn(run_lazy(self, call))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
         else:
             self.start(call)
 
@@ -232,11 +223,15 @@ class Run:
             running.waiters.append((self, call.index))
             return
         self.engine.in_flight[call.key] = call
-        if call.spec.lane == "cpu" and call.small and self.engine.is_cheap(call.spec):
+        if call.small and call.spec.lane == "cpu" and call.node.context_parameter is None and self.engine.is_cheap(call.spec):
             self.inline.append(call)
             self.wake.set()
-        else:
+            return
+        try:
             self.engine.dispatch(call)
+        except BaseException:
+            del self.engine.in_flight[call.key]
+            raise
 
     def _run_inline(self) -> None:
         """Cheap nodes run here, one after another, until the slice is over: a hop to a thread would cost more than they do."""
@@ -246,7 +241,7 @@ class Run:
             call = self.inline.popleft()
             if self.listener is not None:
                 self.on_started(call)
-            outcome = perform(call, self.engine.context(call) if call.node.context_parameter else _NO_CONTEXT)
+            outcome = perform(call, _NO_CONTEXT)
             self.engine.learn(call.spec, outcome.seconds)
             self.engine.settle(call, outcome)
             self.advance()
@@ -254,30 +249,31 @@ class Run:
                 return
 
     def on_started(self, call: Call) -> None:
-        self._emit(ev.NodeStarted, self.nodes[call.index].id)
+        self.emit(ev.NodeStarted, self.nodes[call.index].id)
 
     def on_progress(self, call: Call, done: float, total: float) -> None:
-        self._emit(ev.NodeProgress, self.nodes[call.index].id, done, total)
+        self.emit(ev.NodeProgress, self.nodes[call.index].id, done, total)
 
     def on_preview(self, call: Call, preview: Preview) -> None:
-        self._emit(ev.NodePreview, self.nodes[call.index].id, preview)
+        self.emit(ev.NodePreview, self.nodes[call.index].id, preview)
 
     # ---- results ----
 
     def take(self, call: Call, outcome: Outcome) -> None:
         """The engine's answer to a call of this run."""
-        if self.ended or self.state[call.index] != QUEUED:
+        i = call.index
+        if self.cancelled or self.ended or self.state[i] != QUEUED:
             return
+        self.moving[i] = self.moving[i] or call.volatile
         if outcome.values is not None:
-            result = Result(call.key, outcome.values, None, call.volatile)
-            if call.key != self.static[call.index]:
-                self.alias(call.index, Alias(call.key), call.volatile)
-            self.ms[call.index] = outcome.seconds * 1e3
-            self.finish(call.index, result, COMPUTED, "", outcome.peak_bytes)
+            self.alias(i, Alias(call.key))
+            self.ms[i] = outcome.seconds * 1e3
+            self.finish(i, Result(call.key, outcome.values, None, call.volatile), COMPUTED, "", outcome.peak_bytes)
         elif outcome.problem is not None:
-            self.fail(call.index, outcome.problem, trace=outcome.trace)
+            self._forget_spoilt(i, outcome.spoilt)
+            self.fail(i, outcome.problem, trace=outcome.trace)
         else:
-            self.fail(call.index, Problem("node_crashed", f"{call.spec.id} stopped as if it had been cancelled.", call.path))
+            self.fail(i, Problem("node_crashed", f"{call.spec.id} stopped as if it had been cancelled.", call.path))
         self.go_on()
 
     def go_on(self) -> None:
@@ -287,10 +283,11 @@ class Run:
 
     def take_shared(self, i: int, call: Call, outcome: Outcome) -> None:
         """The outcome of a call that another place started: shared, or to be done again when that place gave up."""
-        if self.ended or self.state[i] != QUEUED:
+        if self.cancelled or self.ended or self.state[i] != QUEUED:
             return
+        self.moving[i] = self.moving[i] or call.volatile
         if outcome.values is not None:
-            self.alias(i, Alias(call.key), call.volatile)
+            self.alias(i, Alias(call.key))
             self.finish(i, Result(call.key, outcome.values, None, call.volatile), HIT, "computed at the same time")
         elif outcome.problem is not None:
             problem = outcome.problem
@@ -300,9 +297,17 @@ class Run:
             self.ready.append(i)
         self.go_on()
 
-    def alias(self, i: int, alias: Alias, volatile: bool) -> None:
-        if not volatile and not self.volatile[i] and alias.key != self.static[i]:
+    def alias(self, i: int, alias: Alias) -> None:
+        """Remember where a node's static key has led to, if it will lead there again."""
+        if not self.moving[i] and alias.key != self.static[i]:
             self.engine.memory.put(self.static[i], alias)
+
+    def _forget_spoilt(self, i: int, name: str) -> None:
+        """A value that a node wrote into is no longer what its key says."""
+        for link in self.nodes[i].links:
+            source = self.result[link.source]
+            if link.input == name and source is not None:
+                self.engine.memory.forget(picked(source.ref(link.output), link))
 
     def finish(self, i: int, result: Result, state: int, reason: str, peak_bytes: int | None = None) -> None:
         self.state[i], self.result[i] = state, result
@@ -310,7 +315,7 @@ class Run:
             self.reason[i] = reason
         if self.listener is not None:
             told = self.reason_for(i)
-            self._emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[state], told, self.ms.get(i, 0.0), peak_bytes)
+            self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[state], told, self.ms.get(i, 0.0), peak_bytes)
         self._settled(i)
         waiting, self.dependents[i] = self.dependents[i], None
         for dependent in waiting or ():
@@ -331,7 +336,7 @@ class Run:
         self.reason[i] = str(problems[0])
         self.problems.extend(problems)
         for problem in problems:
-            self._emit(ev.NodeFailed, self.nodes[i].id, problem, trace)
+            self.emit(ev.NodeFailed, self.nodes[i].id, problem, trace)
             trace = ""
         self._lose(i)
 
@@ -349,10 +354,10 @@ class Run:
     def _mark_lost(self, i: int, because: int) -> None:
         """A node that needs a lost one is skipped; one that consists of it has failed with it."""
         inner = self.nodes[because].id
-        part = i in self.parts and inner.startswith(self.nodes[i].id)
+        part = i in self.parts and inner.startswith((f"{self.nodes[i].id}/", f"{self.nodes[i].id}["))
         self.state[i] = FAILED if part and self.state[because] == FAILED else SKIPPED
         self.reason[i] = f"{inner} failed" if self.state[because] == FAILED else f"{inner} was skipped"
-        self._emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[self.state[i]], self.reason[i], 0.0)
+        self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[self.state[i]], self.reason[i], 0.0)
 
     def _lose(self, i: int) -> None:
         """What depends on a lost node is lost too; everything else goes on."""
@@ -366,71 +371,17 @@ class Run:
                     self._mark_lost(dependent, lost)
                     stack.append(dependent)
 
-    # ---- nodes that become others ----
-
-    def _become(self, i: int, parts: Parts) -> None:
-        more = len(parts.nodes)
-        self.nodes.extend(parts.nodes)
-        self.state.extend([UNSEEN] * more)
-        self.result.extend([None] * more)
-        self.pending.extend([0] * more)
-        self.dependents.extend([None] * more)
-        extend_static_keys(self.nodes, self.static, self.volatile, self.engine.hasher, self.files, self.result)
-        self.parts[i] = parts
-        self._emit(ev.NodeExpanded, self.nodes[i].id, tuple(node.id for node in parts.nodes))
-        targets = dict.fromkeys(place[0] for output in parts.outputs.values() for place in _places(output))
-        missing: list[int] = []
-        for target in targets:
-            if self.state[target] in (FAILED, SKIPPED):
-                self.skip(i, target)
-                return
-            if self.state[target] not in (COMPUTED, HIT):
-                self.dependents[target] = [*(self.dependents[target] or ()), i]
-                missing.append(target)
-        self.state[i], self.pending[i] = WAITING, len(missing)
-        if missing:
-            self._demand(list(reversed(missing)))
-        else:
-            self.ready.append(i)
-
-    def _assemble(self, i: int) -> None:
-        """All parts are there: the node's outputs are theirs."""
-        parts = self.parts[i]
-        values: dict[str, Any] = {}
-        refs: dict[str, Any] = {}
-        volatile = False
-        for output, places in parts.outputs.items():
-            pairs = []
-            for index, name in _places(places):
-                result = self.result[index]
-                assert result is not None
-                pairs.append((result.values[name], result.ref(name)))
-                volatile = volatile or result.volatile or self.volatile[index]
-            if isinstance(places, list):
-                values[output], refs[output] = [value for value, _ in pairs], [ref for _, ref in pairs]
-            else:
-                values[output], refs[output] = pairs[0]
-        hit = all(self.state[place[0]] == HIT for output in parts.outputs.values() for place in _places(output))
-        state, reason = (HIT, "its parts are in memory") if hit and parts.nodes else (COMPUTED, "")
-        self.alias(i, Alias(None, refs), volatile)
-        self.finish(i, Result(self.static[i], values, refs, volatile), state, reason)
-
-    # ---- lazy inputs, tasks ----
+    # ---- lazy inputs ----
 
     async def evaluate(self, i: int) -> None:
         """Demand one node and wait until it has settled (for lazy inputs)."""
-        if self.state[i] in (COMPUTED, HIT, FAILED, SKIPPED):
+        if self.state[i] in (*THERE, *LOST):
             return
         future = self.settled.setdefault(i, asyncio.get_running_loop().create_future())
-        self._demand([i])
+        self.demand([i])
         self.go_on()
         if not future.done():
             await asyncio.shield(future)
-
-    def _task(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     # ---- what is reported ----
 
@@ -439,11 +390,7 @@ class Run:
             return self.reason[i]
         if self.state[i] != COMPUTED:
             return ""
-        return reason_for_miss(self.nodes, self.static, i, self.engine.history.last(self))
-
-
-def _places(output: Any) -> list[tuple[int, str]]:
-    return output if isinstance(output, list) else [output]
+        return reason_for_miss(self.nodes, self.static, self.moving, i, self.engine.history.last(self))
 
 
 _NO_CONTEXT: Any = None

@@ -5,7 +5,7 @@ Three passes, each linear: entries (types, values, link targets), order (network
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -254,18 +254,29 @@ class _Compiler:
         except nx.NetworkXUnfeasible:
             pass
         looping: set[str] = set()
-        for part in nx.strongly_connected_components(graph):
-            first = next(iter(part))
-            if len(part) == 1 and not graph.has_edge(first, first):
+        part_of = {name: part for part in nx.strongly_connected_components(graph) for name in part}
+        for name in self.refs:
+            part = part_of[name]
+            if name in looping or (len(part) == 1 and not graph.has_edge(name, name)):
                 continue
-            cycle = nx.find_cycle(graph.subgraph(part))
-            path = " -> ".join([*(edge[0] for edge in cycle), cycle[-1][1]])
+            cycle = self._cycle(name, part)
+            path = " -> ".join([*(cycle if len(cycle) <= 20 else [*cycle[:18], "...", cycle[-1]]), cycle[0]])
             hint = "Remove one of these links: a workflow runs in one direction."
-            self._problem("cycle", f"The links go in a circle: {path}.", cycle[0][0], hint=hint)
+            self._problem("cycle", f"The links go in a circle: {path}.", cycle[0], hint=hint)
             looping |= part
         rest = graph.copy()
         rest.remove_nodes_from(looping)
         return list(nx.topological_sort(rest))
+
+    def _cycle(self, name: str, part: Container[str]) -> list[str]:
+        """A circle inside a strongly connected part, found by walking against the links from `name`."""
+        walk: dict[str, None] = {}
+        while name not in walk:
+            walk[name] = None
+            name = next(ref.node for ref in self.refs[name] if ref.node in part)
+        path = list(walk)
+        cycle = path[path.index(name) :]
+        return [cycle[0], *reversed(cycle[1:])]
 
     # ---- third pass: types along the links ----
 
@@ -295,7 +306,7 @@ class _Compiler:
                     continue
                 bindings = dict(relation.bindings) or bindings
                 mapped = mapped or relation.how == "map"
-                links.append(PlanLink(ref.input, source, ref.output, relation.how, None, ref.many, target.lazy, given.is_json))
+                links.append(PlanLink(ref.input, source, ref.output, relation.how, (), ref.many, target.lazy, given.is_json))
             index[name] = len(nodes)
             nodes.append(PlanNode(name, spec, self.values[name], tuple(links), mapped))
             outputs = {output.name: output.type for output in spec.outputs}

@@ -10,21 +10,22 @@ from nodegraph.graph.document import Document
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 
-Mode = Literal["direct", "wrap", "map"]
+Mode = Literal["direct", "wrap", "map", "one"]
 
 
 class PlanLink(NamedTuple):
     """A link into `input` from output `output` of the node at index `source`.
 
-    `wrap` makes a list of one, `map` calls the node once per item; `item` picks one item of a list (links of mapped
-    calls); `many` says that it is one of a variadic input's links; `by_value` that the value is JSON and enters keys itself.
+    `wrap` makes a list of one, `map` calls the node once per item, `one` is a map over a wrapped value (inside composites);
+    `item` leads to an item of a list, or of lists in it (links of mapped calls); `many` says that it is one of a variadic
+    input's links; `by_value` that the value is JSON and enters keys itself.
     """
 
     input: str
     source: int
     output: str
     mode: Mode = "direct"
-    item: int | None = None
+    item: tuple[int, ...] = ()
     many: bool = False
     lazy: bool = False
     by_value: bool = False

@@ -17,6 +17,7 @@ from nodegraph.sdk.spec import InputSpec
 Accept = Callable[[Any], Any]
 
 _PLAIN = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"})
+_LIST = frozenset({"type", "items", "minItems", "maxItems"})
 _REMARKS = frozenset({"title", "description", "default", "examples", "format"})
 
 
@@ -58,6 +59,8 @@ def _make(schema: dict[str, Any]) -> Accept:
             return _exactly(bool, schema)
         if kind == "string":
             return _exactly(str, schema)
+    if schema.get("type") == "array" and rules <= _LIST:
+        return _list(schema)
     if rules == {"anyOf"} and schema["anyOf"][-1] == {"type": "null"}:
         return _or_null(schema)
     return _by_schema(schema)
@@ -93,6 +96,24 @@ def _exactly(kind: type, schema: dict[str, Any]) -> Accept:
         if type(value) is kind:
             return value
         raise BadValue(describe_schema(schema), shown(value))
+
+    return check
+
+
+def _list(schema: dict[str, Any]) -> Accept:
+    inner = _make(schema["items"]) if schema.get("items") else _anything
+    low, high = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)) or not low <= len(value) <= high:
+            raise BadValue(describe_schema(schema), shown(value))
+        accepted = []
+        for number, item in enumerate(value, 1):
+            try:
+                accepted.append(inner(item))
+            except BadValue as bad:
+                raise BadValue(describe_schema(schema), f"{bad.got} as item {number}") from None
+        return accepted
 
     return check
 
@@ -181,7 +202,9 @@ def describe_schema(schema: dict[str, Any]) -> str:
         case "array":
             if "prefixItems" in schema:
                 return "a list of " + ", ".join(map(describe_schema, schema["prefixItems"]))
-            return f"a list, each item {describe_schema(schema['items'])}" if schema.get("items") else "a list"
+            return (
+                "a list" + _count(schema) + (f", each item {describe_schema(schema['items'])}" if schema.get("items") else "")
+            )
         case "object":
             return "an object with " + ", ".join(schema["properties"]) if "properties" in schema else "an object"
         case _:
@@ -196,6 +219,13 @@ def _text(schema: dict[str, Any]) -> str:
     parts += [f" of at least {low} character{'s' if low != 1 else ''}"] if low else []
     parts += [f" of at most {high} character{'s' if high != 1 else ''}"] if high is not None else []
     return "text" + ",".join(parts)
+
+
+def _count(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minItems", 0), schema.get("maxItems")
+    parts = [f"at least {low}"] if low else []
+    parts += [f"at most {high}"] if high is not None else []
+    return f" of {' and '.join(parts)}" if parts else ""
 
 
 def _range(schema: dict[str, Any]) -> str:

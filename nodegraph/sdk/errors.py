@@ -81,5 +81,7 @@ def nearest(name: str, names: Iterable[str], what: str) -> str:
     known = list(names)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
+        likeness = [difflib.SequenceMatcher(None, name, other).ratio() for other in close]
+        close = [other for other, like in zip(close, likeness, strict=True) if like > likeness[0] - 0.15]
         return f"Did you mean {' or '.join(close)}?"
     return f"{what}: {', '.join(sorted(known))}." if 0 < len(known) <= 20 else ""

@@ -5,6 +5,7 @@ A name in a document is looked up below the configured roots only; a path given 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import struct
@@ -17,6 +18,7 @@ from nodegraph.sdk.writing import write_atomically
 
 Signature = tuple[int, int, int, int]
 _CHUNK = 1 << 22
+_LONGEST_HEADER = 100_000_000  # as safetensors itself has it
 _UNSAFE = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 _MODEL_PARTS = frozenset({".safetensors", ".json", ".txt", ".model", ".gz"})
 
@@ -36,8 +38,8 @@ class Digests:
         self._fresh = False
         if memory is not None:
             try:
-                self._known = json.loads(memory.read_text("utf-8"))
-            except (OSError, ValueError):
+                self._known = dict(json.loads(memory.read_text("utf-8")))
+            except (OSError, ValueError, TypeError):
                 self._known = {}
 
     def of(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
@@ -54,8 +56,9 @@ class Digests:
     def remember(self) -> None:
         """Write new digests to the memory file, if there is one and anything is new."""
         if self._memory is not None and self._fresh:
-            self._memory.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._memory, json.dumps(self._known).encode())
+            with contextlib.suppress(OSError):  # where nothing can be written, files are read again next time
+                self._memory.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(self._memory, json.dumps(self._known).encode())
             self._fresh = False
 
 
@@ -126,7 +129,8 @@ class Roots:
                     return path
         advice = nearest(name, known, "There are") if known else ""
         where = hint.format(roots=", ".join(map(str, roots)) or "(no folder is configured)")
-        raise NodeError(f"There is no {what} {name!r}.", hint=f"{advice} {where}.".strip())
+        shown = name if len(name) <= 100 else name[:97] + "..."
+        raise NodeError(f"There is no {what} {shown!r}.", hint=f"{advice} {where}.".strip())
 
 
 def check_model(path: Path) -> None:
@@ -156,13 +160,14 @@ def check_safetensors(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        header = file.read(length) if 2 <= length <= min(size, 100_000_000) else b""
+        plausible = 2 <= length <= _LONGEST_HEADER
+        header = file.read(length) if plausible else b""
     hint = "Convert it, if it is a pickled checkpoint; download it again, if it should be safetensors."
     try:
         tensors = json.loads(header)
         ends = [int(item["data_offsets"][1]) for name, item in tensors.items() if name != "__metadata__"]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        if (header and length + 8 > size) or (len(head) == 8 and size - 8 < length <= 100_000_000 and head[5:] == b"\0\0\0"):
+        if plausible and len(header) < length and header[:1] in (b"", b"{"):
             raise _truncated(path, size, length + 8) from None
         raise NodeError(f"{path.name} is not a safetensors file.", hint=hint) from None
     expected = 8 + length + max(ends, default=0)

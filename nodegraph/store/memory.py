@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a value lies: output `output` of the result stored under `key`, or one item of it."""
+    """Where a value lies: output `output` of the result stored under `key`, or an item of it (the way through nested lists)."""
 
     key: str
     output: str
-    item: int | None = None
+    item: tuple[int, ...] = ()
 
 
 class Result:
@@ -49,6 +49,9 @@ class Trace(NamedTuple):
 
 ENTRY_BYTES = 160
 """What an entry costs beyond its values: its key, its slots here, its record."""
+
+PLACE_BYTES = 96
+"""What an alias costs for every place that it names."""
 
 
 class MemoryTier:
@@ -105,11 +108,15 @@ class MemoryTier:
         if not isinstance(entry, Result):
             return _MISSING
         value = entry.values[ref.output]
-        return value if ref.item is None else value[ref.item]
+        for i in ref.item:
+            value = value[i]
+        return value
 
     def put(self, key: str, entry: Result | Alias | Trace, nbytes: int = 0, cost_seconds: float = 0.0) -> None:
         """Keep an entry; others leave until the budget holds. One larger than the whole budget is not kept."""
         size = nbytes + ENTRY_BYTES
+        if isinstance(entry, Alias) and entry.refs is not None:
+            size += PLACE_BYTES * sum(map(_places, entry.refs.values()))
         known = key in self._entries
         if known:
             self.used_bytes -= self._worth[key][2]
@@ -145,12 +152,24 @@ class MemoryTier:
         del self._entries[key]
         self.used_bytes -= self._worth.pop(key)[2]
 
+    def forget(self, ref: Any) -> None:
+        """Drop the results that hold a value; what leads to them becomes a miss."""
+        for place in ref if isinstance(ref, list) else [ref]:
+            if isinstance(place, list):
+                self.forget(place)
+            elif place.key in self._entries:
+                self._drop(place.key)
+
     def clear(self) -> None:
         """Forget everything; the bytes are free at once."""
         self._entries.clear()
         self._worth.clear()
         self._heap.clear()
         self.used_bytes, self._age = 0, 0.0
+
+
+def _places(ref: Any) -> int:
+    return sum(map(_places, ref)) if isinstance(ref, list) else 1
 
 
 _MISSING: Any = object()

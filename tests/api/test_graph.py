@@ -138,7 +138,7 @@ def test_setting_a_linked_input_replaces_the_link(session: Session) -> None:
 
 
 def test_a_value_for_an_unknown_node_is_refused(session: Session) -> None:
-    with pytest.raises(InvalidWorkflow, match="no 'x.y' to set"):
+    with pytest.raises(InvalidWorkflow, match=r"no 'x\.y' to set"):
         sum_graph(session).workflow().with_values({"x.y": 1})
 
 
@@ -178,7 +178,10 @@ def test_a_picture_without_a_workflow_says_so(session: Session, tmp_path: Path, 
 
 def test_files_may_lie_beside_the_workflow(session: Session, tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(picture(workflow=None))
-    nodes = {"p": {"type": "image/load_image", "inputs": {"path": "in.png"}}, "s": {"type": "image/image_size", "links": {"image": "p.image"}}}
+    nodes = {
+        "p": {"type": "image/load_image", "inputs": {"path": "in.png"}},
+        "s": {"type": "image/image_size", "links": {"image": "p.image"}},
+    }
     (tmp_path / "w.json").write_text(json.dumps({"nodes": nodes, "interface": {"outputs": {"width": "s.width"}}}))
     assert load(tmp_path / "w.json", session).run()["width"] == 2
 
@@ -187,7 +190,9 @@ def test_files_may_lie_beside_the_workflow(session: Session, tmp_path: Path) -> 
 def test_files_elsewhere_are_refused_unless_allowed(session: Session, tmp_path: Path, name: str) -> None:
     (tmp_path / "out.png").write_bytes(picture(workflow=None))
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "w.json").write_text(json.dumps({"nodes": {"p": {"type": "image/load_image", "inputs": {"path": name}}}}))
+    (tmp_path / "in" / "w.json").write_text(
+        json.dumps({"nodes": {"p": {"type": "image/load_image", "inputs": {"path": name}}}})
+    )
     with pytest.raises(InvalidWorkflow, match="lies outside the folders"):
         load(tmp_path / "in" / "w.json", session).run()
 

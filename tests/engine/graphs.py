@@ -30,6 +30,11 @@ class Pair(NamedTuple):
     high: int
 
 
+class BoxPair(NamedTuple):
+    low: Box
+    high: Box
+
+
 @dataclass
 class Bench:
     """A pack whose nodes count their calls, and what tests use to hold nodes back."""
@@ -38,6 +43,7 @@ class Bench:
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     threads: dict[str, set[str]] = field(default_factory=dict)
+    weather: int = 0
 
     def pack(self, name: str = "t") -> Pack:
         calls, gate, entered = self.calls, self.gate, self.entered
@@ -87,6 +93,11 @@ class Bench:
             return [Box(i) for i in range(count)]
 
         @node()
+        def box_pair(a: Box, b: Box) -> BoxPair:
+            note("box_pair")
+            return BoxPair(*sorted((a, b), key=lambda box: box.content))
+
+        @node()
         def open_box(box: Box, plus: int = 0) -> int:
             note("open_box")
             return int(box.content) + plus
@@ -118,6 +129,41 @@ class Bench:
             raise ZeroDivisionError("oh")
 
         @node()
+        def fail_odd(a: int) -> int:
+            note("fail_odd")
+            if a % 2:
+                raise NodeError("Odd numbers do not work.", socket="a")
+            return a
+
+        @node()
+        def even(a: int) -> bool:
+            note("even")
+            return a % 2 == 0
+
+        @node()
+        def few(count: int) -> list[int]:
+            note("few")
+            return list(range(count % 4))
+
+        @node()
+        def few_boxes(count: int) -> list[Box]:
+            note("few_boxes")
+            return [Box(i) for i in range(count % 4)]
+
+        @node(output_name="boxes")
+        def box_list(*boxes: Box) -> list[Box]:
+            note("box_list")
+            return list(boxes)
+
+        @node()
+        def untidy(items: list[int]) -> int:
+            """Keeps no order in what it is given."""
+            note("untidy")
+            items.append(1)
+            items.sort()
+            return len(items)
+
+        @node()
         async def switch(condition: bool, yes: Lazy[T], no: Lazy[T]) -> T:
             note("switch")
             return await (yes if condition else no)
@@ -139,6 +185,17 @@ class Bench:
         def fresh_box(content: int) -> Box:
             note("fresh_box")
             return Box(content)
+
+        @node(cache="never")
+        def weather(a: int) -> int:
+            """Another number on another day."""
+            note("weather")
+            return a + self.weather
+
+        @node(cache="never")
+        def weather_box(content: int) -> Box:
+            note("weather_box")
+            return Box(content + self.weather)
 
         @node()
         def wait_for_gate(a: int, context: Context) -> int:
@@ -168,6 +225,11 @@ class Bench:
             note("on_device")
             return Box((box.content, str(context.device)))
 
+        @node(lane="gpu")
+        def grow_there(box: Box, by: int = 1) -> Box:
+            note("grow_there")
+            return Box(box.content + by, box.size)
+
         @node()
         def slow(a: int, seconds: float = 0.05) -> int:
             note("slow")
@@ -188,6 +250,46 @@ class Bench:
         @composite(output_name="box")
         def broken_composite(graph: GraphBuilder, box: Box) -> Box:
             return graph.add(grow, by="many")
+
+        @composite(output_name="boxes")
+        def grow_all(graph: GraphBuilder, boxes: list[Box], by: int = 1) -> list[Box]:
+            """Maps inside."""
+            return graph.add(grow, box=boxes, by=by)
+
+        @composite(output_name="boxes")
+        def same_boxes(graph: GraphBuilder, boxes: list[Box]) -> list[Box]:
+            return boxes
+
+        @composite(output_name="boxes")
+        def join(graph: GraphBuilder, *boxes: Box) -> list[Box]:
+            return graph.add(box_list, boxes=[graph.add(grow, box=box) for box in boxes])
+
+        @composite()
+        def join_numbers(graph: GraphBuilder, *items: int) -> int:
+            return graph.add(total, items=list(items))
+
+        @composite(output_name="box")
+        def pick(graph: GraphBuilder, which: int, a: Box, b: Box) -> Box:
+            return b if which % 2 else a
+
+        @composite()
+        def add_times(graph: GraphBuilder, a: int, times: int) -> int:
+            link = graph.add(add, a=a)
+            for _ in range(times % 3):
+                link = graph.add(add, a=link)
+            return link
+
+        @composite()
+        def risky(graph: GraphBuilder, a: int) -> int:
+            return graph.add(fail_odd, a=a)
+
+        @composite()
+        def risky_inside(graph: GraphBuilder, a: int) -> int:
+            return graph.add(add, a=graph.add(risky, a=a))
+
+        @composite()
+        def forecast(graph: GraphBuilder, a: int) -> int:
+            return graph.add(half, a=graph.add(weather, a=a))
 
         return Pack.of(name, list(locals().values()))
 

@@ -60,7 +60,7 @@ def test_an_alias_of_parts_is_found_only_while_every_part_is_there() -> None:
     tier = MemoryTier(10**6)
     tier.put("a", Result("a", {"x": [1, 2, 3]}))
     tier.put("b", Result("b", {"y": 9}))
-    tier.put("whole", Alias(None, {"out": [Place("a", "x", 1), Place("b", "y")]}))
+    tier.put("whole", Alias(None, {"out": [Place("a", "x", (1,)), Place("b", "y")]}))
     found = tier.find("whole")
     assert found is not None
     assert found.values == {"out": [2, 9]}

@@ -46,9 +46,9 @@ entries = st.tuples(
         }
     ),
 ).map(lambda both: {"type": both[0], **both[1]})
-public_inputs = st.tuples(
-    st.lists(references, max_size=2), with_unknown_fields({"title": text, "description": text})
-).map(lambda both: {"to": both[0], **both[1]})
+public_inputs = st.tuples(st.lists(references, max_size=2), with_unknown_fields({"title": text, "description": text})).map(
+    lambda both: {"to": both[0], **both[1]}
+)
 interfaces = with_unknown_fields(
     {"inputs": st.dictionaries(text, public_inputs, max_size=2), "outputs": st.dictionaries(text, references, max_size=2)}
 )
@@ -97,13 +97,21 @@ def parts(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[dict[
 
 
 def test_an_unknown_node_type_keeps_its_values_and_links() -> None:
-    entry = {"type": "gone/node", "version": 7, "inputs": {"x": [1, {"y": None}]}, "links": {"a": "b.c", "d": ["e.f"]}, "seen": 0}
+    entry = {
+        "type": "gone/node",
+        "version": 7,
+        "inputs": {"x": [1, {"y": None}]},
+        "links": {"a": "b.c", "d": ["e.f"]},
+        "seen": 0,
+    }
     written = json.loads(dump_document(document_from({"nodes": {"n": entry}})))
     assert written["nodes"]["n"] == entry
 
 
 def test_a_document_is_written_in_its_one_spelling() -> None:
-    document = parse_document('{"layout": {}, "nodes": {"b": {"type": "x/y", "links": {}}, "a": {"inputs": {"t": 1e2}, "type": "x/y"}}}')
+    document = parse_document(
+        '{"layout": {}, "nodes": {"b": {"type": "x/y", "links": {}}, "a": {"inputs": {"t": 1e2}, "type": "x/y"}}}'
+    )
     assert dump_document(document) == (
         '{\n  "nodegraph": 1,\n  "nodes": {\n'
         '    "a": {\n      "type": "x/y",\n      "version": 1,\n      "inputs": {\n        "t": 100.0\n      }\n    },\n'
@@ -118,7 +126,9 @@ def problem_of(source: str) -> Problem:
     return problem
 
 
-NODES = '"nodes": {"a": {"type": "x/y", "inputs": %s}}'
+def holding(value: str) -> str:
+    """A document with this text as the value of an input."""
+    return '{"nodes": {"a": {"type": "x/y", "inputs": {"v": ' + value + "}}}}"
 
 
 @pytest.mark.parametrize(
@@ -143,11 +153,11 @@ def test_broken_json_gives_line_and_column(source: str, line: int, column: int) 
     [
         (" \n", "bad_json", "empty"),
         ('{"nodes": {"a": {"type": "x/y"}, "a": {"type": "x/z"}}}', "bad_json", "'a' stands twice"),
-        ("{%s}" % NODES % '{"v": NaN}', "bad_json", "NaN is not a JSON number"),
-        ("{%s}" % NODES % '{"v": -Infinity}', "bad_json", "-Infinity is not a JSON number"),
-        ("{%s}" % NODES % '{"v": 1e400}', "bad_json", "1e400 is too large"),
-        ("{%s}" % NODES % ('{"v": %s}' % ("9" * 5000)), "bad_json", "digits"),
-        ("{%s}" % NODES % r'{"v": "\ud83d"}', "bad_json", "half a character"),
+        (holding("NaN"), "bad_json", "NaN is not a JSON number"),
+        (holding("-Infinity"), "bad_json", "-Infinity is not a JSON number"),
+        (holding("1e400"), "bad_json", "1e400 is too large"),
+        (holding("9" * 5000), "bad_json", "digits"),
+        (holding(r'"\ud83d"'), "bad_json", "half a character"),
         ("[1, 2]", "bad_document", "not a nodegraph workflow"),
         ("null", "bad_document", "not a nodegraph workflow"),
         ('{"nodegraph": 1}', "bad_document", '"nodes"'),
@@ -192,12 +202,12 @@ def test_every_misshapen_part_is_listed() -> None:
 @pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
 def test_deep_nesting_is_refused_in_words(depth: int, brackets: tuple[str, str]) -> None:
     nest = brackets[0] * depth + "1" + brackets[1] * depth
-    assert "nested too deeply" in problem_of("{%s}" % NODES % f'{{"v": {nest}}}').message
+    assert "nested too deeply" in problem_of(holding(nest)).message
 
 
 def test_reasonable_nesting_is_written_and_read() -> None:
     depth = DEEPEST - 4  # the document, nodes, the node, inputs
-    document = parse_document("{%s}" % NODES % ('{"v": ' + "[" * depth + "]" * depth + "}"))
+    document = parse_document(holding("[" * depth + "]" * depth))
     assert parse_document(dump_document(document)) == document
 
 

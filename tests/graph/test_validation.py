@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -61,11 +62,24 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, str | None, list[str]]] 
         "sound",
         ["a.picture", "Expected Sound, got Picture", "t/listen turns Picture into Sound"],
     ),
-    "a number too wide": ({"a": PAINT, "m": entry("measure", {"picture": "a.picture"}), "b": entry("play", {"sound": "m.value"})},
-        "wrong_type", "b", "sound", ["Expected Sound, got int"]),
+    "a number too wide": (
+        {"a": PAINT, "m": entry("measure", {"picture": "a.picture"}), "b": entry("play", {"sound": "m.value"})},
+        "wrong_type",
+        "b",
+        "sound",
+        ["Expected Sound, got int"],
+    ),
     "branches of different types": (
-        {"a": PAINT, "s": entry("listen", {"picture": "a.picture"}), "b": entry("pick", {"yes": "a.picture", "no": "s.sound"}, condition=True)},
-        "wrong_type", "b", "no", ["Expected Picture, got Sound"]),
+        {
+            "a": PAINT,
+            "s": entry("listen", {"picture": "a.picture"}),
+            "b": entry("pick", {"yes": "a.picture", "no": "s.sound"}, condition=True),
+        },
+        "wrong_type",
+        "b",
+        "no",
+        ["Expected Picture, got Sound"],
+    ),
     "dangling link": ({"a": entry("blur", {"picture": "pait.picture"})}, "dangling_link", "a", "picture", ["'pait.picture'"]),
     "dangling link, near miss": (
         {"paint": PAINT, "a": entry("blur", {"picture": "pait.picture"})},
@@ -81,7 +95,13 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, str | None, list[str]]] 
         "picture",
         ["t/paint has no output 'image'", "It has: picture."],
     ),
-    "no output named": ({"a": PAINT, "b": entry("blur", {"picture": "a"})}, "dangling_link", "b", "picture", ["'a' is not a link"]),
+    "no output named": (
+        {"a": PAINT, "b": entry("blur", {"picture": "a"})},
+        "dangling_link",
+        "b",
+        "picture",
+        ["'a' is not a link"],
+    ),
     "several links into one": (
         {"a": PAINT, "b": entry("blur", {"picture": ["a.picture", "a.picture"]})},
         "bad_link",
@@ -127,7 +147,7 @@ def test_a_cycle_is_shown_as_a_path() -> None:
     path = problem.message.removeprefix("The links go in a circle: ").removesuffix(".").split(" -> ")
     assert path[0] == path[-1]
     assert sorted(path[:-1]) == ["a", "b", "c"]
-    assert all((b, nodes[b]["links"]["picture"]) == (b, f"{a}.picture") for a, b in zip(path, path[1:], strict=False))
+    assert all((b, nodes[b]["links"]["picture"]) == (b, f"{a}.picture") for a, b in pairwise(path))
 
 
 def test_each_of_two_cycles_is_listed() -> None:
@@ -267,7 +287,10 @@ def test_a_branch_is_off_as_far_as_it_is_needed() -> None:
 
 def test_an_input_that_lost_its_link_has_its_default() -> None:
     nodes = {"a": entry("paint", disabled=True), "p": PAINT}
-    nodes |= {"c": entry("blend", {"picture": "p.picture", "over": "a.picture"}), "e": entry("sheet", {"pictures": ["a.picture"]})}
+    nodes |= {
+        "c": entry("blend", {"picture": "p.picture", "over": "a.picture"}),
+        "e": entry("sheet", {"pictures": ["a.picture"]}),
+    }
     plan = compile_document(document_from({"nodes": nodes}), CATALOG)
     assert {item.id: item.values for item in plan.nodes if item.id in "ce"} == {"c": {"over": None}, "e": {}}
 
@@ -278,7 +301,9 @@ def test_faults_of_a_disabled_node_do_not_count() -> None:
 
 def test_a_circle_of_disabled_nodes_is_off() -> None:
     nodes = {name: entry("blur", {"picture": f"{other}.picture"}, disabled=True) for name, other in ["ab", "ba"]}
-    assert compiled(nodes | {"s": entry("save", {"picture": "a.picture"}), "p": PAINT, "t": entry("save", {"picture": "p.picture"})}) == {
+    assert compiled(
+        nodes | {"s": entry("save", {"picture": "a.picture"}), "p": PAINT, "t": entry("save", {"picture": "p.picture"})}
+    ) == {
         "p": [],
         "t": ["p.picture"],
     }
@@ -330,7 +355,9 @@ def test_the_order_is_topological_and_cycles_are_found_where_networkx_finds_them
     nodes = {f"n{i}": entry("sheet", {"pictures": sources[i]}) for i in range(size)}
     graph = nx.DiGraph(edges)
     found = problems(nodes)
-    loops = [part for part in nx.strongly_connected_components(graph) if len(part) > 1 or any(graph.has_edge(n, n) for n in part)]
+    loops = [
+        part for part in nx.strongly_connected_components(graph) if len(part) > 1 or any(graph.has_edge(n, n) for n in part)
+    ]
     assert len(found) == len(loops)
     if not loops:
         plan = compile_document(document_from({"nodes": nodes}), CATALOG)

@@ -132,7 +132,14 @@ def test_accepting_changes_neither_the_value_nor_its_meaning(name: str, value: A
 
 @pytest.mark.parametrize(
     ("name", "value", "spelling"),
-    [("float", 1, "1.0"), ("int", 2.0, "2"), ("number choice", 1.0, "1"), ("optional int", 3.0, "3"), ("float", 1e3, "1000.0")],
+    [
+        ("float", 1, "1.0"),
+        ("short list", [1, 2.0], "[1.0, 2.0]"),
+        ("int", 2.0, "2"),
+        ("number choice", 1.0, "1"),
+        ("optional int", 3.0, "3"),
+        ("float", 1e3, "1000.0"),
+    ],
 )
 def test_equal_numbers_get_one_spelling(name: str, value: Any, spelling: str) -> None:
     assert json.dumps(accept(SPECS[name], value)) == spelling
@@ -182,7 +189,10 @@ def test_a_long_value_is_shown_shortened() -> None:
     [
         (Annotated[int, Field(ge=1)] | None, 0, "a whole number of at least 1, or null", "0"),
         (Color, "red", "a colour such as #ff8800", '"red"'),
-        (list[int], [1, "x"], "a list, each item a whole number ([1] must be integer)", '[1, "x"]'),
+        (list[int], [1, "x"], "a list, each item a whole number", '"x" as item 2'),
+        (list[list[int]], [[1], [2, 3.5]], "a list, each item a list, each item a whole number", "3.5 as item 2 as item 2"),
+        (Annotated[list[int], Field(max_length=1)], [1, 2], "a list of at most 1, each item a whole number", "[1, 2]"),
+        (tuple[int, str], [1, 2], "a list of a whole number, text ([1] must be string)", "[1, 2]"),
         (Spot, {"x": "y"}, "an object with x, tags (x must be number)", '{"x": "y"}'),
     ],
     ids=str,

@@ -25,6 +25,7 @@ from nodegraph import (
     node,
     socket,
 )
+from nodegraph.sdk.errors import nearest
 from nodegraph.sdk.node import Node
 from nodegraph.sdk.spec import NodeSpec
 
@@ -213,7 +214,14 @@ def test_the_fields_of_a_named_tuple_are_outputs() -> None:
 
 @pytest.mark.parametrize(
     ("annotation", "name"),
-    [(Picture, "picture"), (list[Picture], "pictures"), (int, "value"), (list[int], "value"), (T, "value"), (Artifact, "artifact")],
+    [
+        (Picture, "picture"),
+        (list[Picture], "pictures"),
+        (int, "value"),
+        (list[int], "value"),
+        (T, "value"),
+        (Artifact, "artifact"),
+    ],
     ids=str,
 )
 def test_one_output_is_named_after_its_type(annotation: Any, name: str) -> None:
@@ -274,3 +282,17 @@ def test_two_nodes_of_one_name_in_a_pack_are_an_error() -> None:
 
     with pytest.raises(PackError, match="declares the node 'twin' twice"):
         Pack.of("p", [make(), make()])
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "hint"),
+    [
+        ("integr", ["integer", "number", "other"], "Did you mean integer?"),
+        ("imag", ["image", "images"], "Did you mean image or images?"),
+        ("zzz", ["b", "a"], "There are: a, b."),
+        ("zzz", [], ""),
+        ("zzz", [f"name_{i}" for i in range(21)], ""),
+    ],
+)
+def test_a_hint_names_what_was_meant_or_what_there_is(name: str, names: list[str], hint: str) -> None:
+    assert nearest(name, names, "There are") == hint

@@ -48,7 +48,7 @@ _PREVIEW = PreviewFactors(
 )
 
 
-# ---- what the model says about itself --------------------------------------------------------------------------------
+# ---- what the model says about itself ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +172,7 @@ def _check_weights(source: ModelSource, configs: Configs) -> None:
             )
 
 
-# ---- its networks
-# -----------------------------------------------------------------------------------------------------
+# ---- its networks ----
 
 
 def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> UNetDenoiser:
