@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.graph import PublicInput
-from nodegraph.graph.values import describe_schema
+from nodegraph.graph.values import BadValue, accept, describe_schema
 from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
@@ -60,12 +60,11 @@ def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> 
                 continue
             text = left.pop(0)
         try:
-            values[found.name] = typed(found.spec, text, paths)
-        except (ValueError, KeyError):
-            expected = describe_schema(found.spec.schema or {})
-            problems.append(
-                Problem("bad_value", f"--{name.replace('_', '-')} does not take this.", expected=expected, got=repr(text))
-            )
+            values[found.name] = accept(found.spec, typed(found.spec, text, paths))
+        except (ValueError, KeyError, BadValue) as error:
+            bad = error if isinstance(error, BadValue) else BadValue(describe_schema(found.spec.schema or {}), repr(text))
+            message = f"--{name.replace('_', '-')} does not take this value."
+            problems.append(Problem("bad_value", message, expected=bad.expected, got=bad.got))
     if problems:
         raise InvalidWorkflow(problems)
     return values, paths

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -155,7 +154,3 @@ class Silent:
 def view(plan: Plan, console: Console, quiet: bool) -> LiveView | Silent:
     """A live view where somebody can see it."""
     return Silent() if quiet or not console.is_terminal else LiveView(plan, console)
-
-
-def paths_of(rows: Sequence[dict[str, object]]) -> list[str]:
-    return [str(row["path"]) for row in rows if "path" in row]
