@@ -8,8 +8,9 @@ from typing import Any
 
 from nodegraph.engine.calls import spread
 from nodegraph.engine.library import Library
-from nodegraph.graph.compiling import OUTER, compile_fragment
+from nodegraph.graph.compiling import compile_fragment
 from nodegraph.graph.document import Document, NodeEntry
+from nodegraph.graph.links import OUTER
 from nodegraph.graph.plan import PlanLink, PlanNode
 from nodegraph.sdk.builder import GraphBuilder, Link
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem

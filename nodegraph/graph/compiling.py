@@ -6,12 +6,14 @@ Three passes, each linear: entries (types, values, link targets), order (network
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import networkx as nx
 
 from nodegraph.graph.catalog import Catalog
+from nodegraph.graph.disabled import Disabled, switch_off
 from nodegraph.graph.document import Document, NodeEntry
+from nodegraph.graph.links import OUTER, Ref
 from nodegraph.graph.plan import Plan, PlanLink, PlanNode, Wanted
 from nodegraph.graph.relations import Relation, relate, substitute
 from nodegraph.graph.values import BadValue, accept
@@ -19,18 +21,6 @@ from nodegraph.sdk import typeexpr as te
 from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec, NodeSpec
 from nodegraph.sdk.typeexpr import TypeExpr
-
-OUTER = "$"
-"""The pretended node that a composite's inner links name for its outer inputs."""
-
-
-class _Ref(NamedTuple):
-    """One link as written, split: into `input`, from `node.output`."""
-
-    input: str
-    node: str
-    output: str
-    many: bool
 
 
 def compile_document(document: Document, catalog: Catalog, wanted: Iterable[str] | None = None) -> Plan:
@@ -72,19 +62,20 @@ class _Compiler:
         self.problems: list[Problem] = []
         self.specs: dict[str, NodeSpec] = {}
         self.values: dict[str, dict[str, Any]] = {}
-        self.refs: dict[str, list[_Ref]] = {}
-        self.off: set[str] = set()
-        self.bypass: dict[tuple[str, str], tuple[str, str]] = {}
+        self.refs: dict[str, list[Ref]] = {}
+        self.disabled = Disabled()
         self.relations: dict[tuple[TypeExpr, TypeExpr], Relation | None] = {}
 
     def compile(self, wanted: Iterable[str] | None) -> Plan:
         for name, entry in self.document.nodes.items():
             self._entry(name, entry)
-        if any(entry.disabled for entry in self.document.nodes.values()):
-            self._switch_off()
+        disabled = {name for name, entry in self.document.nodes.items() if entry.disabled}
+        if disabled:
+            self.problems = [problem for problem in self.problems if problem.node not in disabled]
+            self.disabled = switch_off(disabled, self.specs, self.refs, self.values)
         order = self._order()
         nodes, types, index = self._link_types(order)
-        return Plan(self.document, nodes, self._wanted(wanted, index, types), tuple(sorted(self.off)), index)
+        return Plan(self.document, nodes, self._wanted(wanted, index, types), tuple(sorted(self.disabled.off)), index)
 
     def _problem(self, code: str, message: str, node: str | None = None, socket: str | None = None, **rest: Any) -> None:
         self.problems.append(Problem(code, message, node, socket, **{key: text or None for key, text in rest.items()}))
@@ -110,7 +101,7 @@ class _Compiler:
                 self._problem("no_input", f"{entry.type} has no input {key!r}.", name, key, hint=hint)
             elif key not in entry.links:
                 self._value(name, found, value, values)
-        refs: list[_Ref] = []
+        refs: list[Ref] = []
         for key, target in entry.links.items():
             found = by_name.get(key)
             if found is None:
@@ -170,10 +161,10 @@ class _Compiler:
             message = "This value does not fit."
             self._problem("bad_value", message, name, spec.name, expected=bad.expected, got=bad.got)
 
-    def _reference(self, name: str, key: str, text: str, many: bool) -> _Ref | None:
+    def _reference(self, name: str, key: str, text: str, many: bool) -> Ref | None:
         source, dot, output = text.partition(".")
         if source == OUTER and output in self.outer:
-            return _Ref(key, source, output, many)
+            return Ref(key, source, output, many)
         entry = self.document.nodes.get(source)
         if not dot or entry is None:
             hint = nearest(source, self.document.nodes, "There are")
@@ -186,62 +177,7 @@ class _Compiler:
             message = f"The link comes from {text!r}, but {entry.type} has no output {output!r}."
             self._problem("dangling_link", message, name, key, hint=hint)
             return None
-        return _Ref(key, source, output, many)
-
-    # ---- disabled nodes: bypassed by matching types, else their branch is off ----
-
-    def _switch_off(self) -> None:
-        disabled = {name for name, entry in self.document.nodes.items() if entry.disabled}
-        self.problems = [problem for problem in self.problems if problem.node not in disabled]
-        self.off = set(disabled)
-        for name in disabled & set(self.specs):
-            self._bypass(name, self.specs[name])
-        readers: dict[str, list[str]] = {}  # of outputs that they cannot do without
-        lost: list[str] = []
-        linked: dict[str, set[str]] = {}
-        for name, refs in self.refs.items():
-            inputs = self.specs[name].input_by_name
-            linked[name] = {ref.input for ref in refs}
-            sources = [(ref, self._through(ref.node, ref.output)) for ref in refs]
-            self.refs[name] = [ref._replace(node=place[0], output=place[1]) for ref, place in sources if place is not None]
-            for ref, place in sources:
-                if inputs[ref.input].required:
-                    lost += [name] if place is None else []
-                    readers.setdefault(place[0] if place else "", []).append(name)
-        while lost:
-            name = lost.pop()
-            if name not in self.off:
-                self.off.add(name)
-                lost += readers.get(name, ())
-        for name in self.off:
-            self.refs.pop(name, None)
-        for name, refs in self.refs.items():
-            kept = [ref for ref in refs if ref.node not in self.off]
-            gone = linked[name] - {ref.input for ref in kept}
-            by_name = self.specs[name].input_by_name
-            self.values[name] |= {key: by_name[key].default for key in gone if not by_name[key].many}
-            self.refs[name] = kept
-
-    def _bypass(self, name: str, spec: NodeSpec) -> None:
-        """Lead each output of a disabled node back to the first linked input of a fitting type."""
-        links = {ref.input: (ref.node, ref.output) for ref in self.refs.pop(name)}
-        for output in spec.outputs:
-            for item in spec.inputs:
-                relation = relate(item.type.item if item.type.kind == "optional" else item.type, output.type)
-                if item.name in links and relation is not None and relation.how == "direct":
-                    self.bypass[name, output.name] = links[item.name]
-                    break
-
-    def _through(self, node: str, output: str) -> tuple[str, str] | None:
-        """Where a value really comes from once disabled nodes are bypassed; None when its branch is off."""
-        place: tuple[str, str] | None = (node, output)
-        seen: set[tuple[str, str]] = set()
-        while place is not None and place[0] in self.off:
-            if place in seen:
-                return None
-            seen.add(place)
-            place = self.bypass.get(place)
-        return place
+        return Ref(key, source, output, many)
 
     # ---- second pass: order ----
 
@@ -325,7 +261,7 @@ class _Compiler:
             self.relations[pair] = relate(given, target)
         return self.relations[pair]
 
-    def _bad_link(self, name: str, ref: _Ref, given: TypeExpr, target: InputSpec, bindings: Mapping[str, TypeExpr]) -> None:
+    def _bad_link(self, name: str, ref: Ref, given: TypeExpr, target: InputSpec, bindings: Mapping[str, TypeExpr]) -> None:
         expected = substitute(target.type, bindings)
         hint = self._conversion_hint(given, expected)
         message = f"The link from {ref.node}.{ref.output} has the wrong type."
@@ -355,14 +291,14 @@ class _Compiler:
                 hint = nearest(node if spec is None else output, known, "There are" if spec is None else "It has")
                 self._problem("dangling_output", message, hint=hint)
                 continue
-            place = self._through(node, output)
+            place = self.disabled.through(node, output)
             if place is not None and place[0] in index:
                 source = index[place[0]]
                 found.append(Wanted(name, source, place[1], types[source].get(place[1])))
         given = {wanted.source for wanted in found}
         found += [Wanted(name, i, None) for name, i in index.items() if self.specs[name].output and i not in given]
         declared = self.document.interface.outputs or any(spec.output for spec in self.specs.values())
-        if not found and declared and self.off and not self.problems:
+        if not found and declared and self.disabled.off and not self.problems:
             hint = "Enable a node that saves or gives something."
             self._problem("nothing_to_run", "Every output of this workflow is disabled.", hint=hint)
         elif not found and not declared:
@@ -372,7 +308,7 @@ class _Compiler:
 
     def _named(self, name: str, index: Mapping[str, int], types: list[dict[str, TypeExpr]]) -> list[Wanted]:
         node, _, output = name.partition(".")
-        if node in self.off:
+        if node in self.disabled.off:
             self._problem("no_such_node", f"{node!r} is disabled, or what it needs is.", hint="Enable it first.")
             return []
         if node not in self.document.nodes:
