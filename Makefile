@@ -14,15 +14,16 @@ help:  ## Show the targets
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "nodegraph needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
-	touch $@
+	@echo "Setting up $(VENV); the first time takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch $@
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
 
-demo: $(VENV)/.run  ## Turn a prompt into a picture: make demo PROMPT="a blue cat"
+demo: $(VENV)/.run  ## Turn a prompt into a picture: make demo PROMPT="a panda"
 	@$(BIN)/nodegraph run workflows/text_to_image.json --prompt "$(PROMPT)" --seed $(SEED)
 
 test: $(VENV)/.dev  ## Run the tests

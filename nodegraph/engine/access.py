@@ -66,6 +66,6 @@ class FileAccess:
 
 def _signatures(path: Path) -> tuple[Any, ...]:
     try:
-        return tuple(map(signature, model_parts(path))) if path.is_dir() else (signature(path),)
+        return tuple(map(signature, model_parts(path)))
     except OSError:
         return ()

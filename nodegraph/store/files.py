@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,10 +43,18 @@ class Digests:
                 self._known = {}
 
     def of(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
-        """The sha256 of a file, or of a model folder: its parts' names and digests. `progress` hears of bytes read."""
-        if path.is_dir():
-            rows = (f"{part.relative_to(path).as_posix()}\0{self.of(part, progress)}\n" for part in model_parts(path))
-            return hashlib.sha256("".join(rows).encode()).hexdigest()
+        """The sha256 of a file; of a model in several files, that of their names and digests.
+
+        `progress` hears of bytes read.
+        """
+        parts = model_parts(path)
+        if parts == [path]:
+            return self._of_file(path, progress)
+        base = path if path.is_dir() else path.parent
+        rows = (f"{part.relative_to(base).as_posix()}\0{self._of_file(part, progress)}\n" for part in parts)
+        return hashlib.sha256("".join(rows).encode()).hexdigest()
+
+    def _of_file(self, path: Path, progress: Callable[[int], None] | None) -> str:
         key = ":".join(map(str, signature(path)))
         if key not in self._known:
             self._known[key] = _sha256(path, progress)
@@ -72,12 +80,21 @@ def _sha256(path: Path, progress: Callable[[int], None] | None) -> str:
     return digest.hexdigest()
 
 
-def model_parts(folder: Path) -> Iterator[Path]:
-    """The files of a model folder that say what it computes: weights, configs and vocabularies, in a fixed order."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix in _MODEL_PARTS and path.is_file() and not hidden:
-            yield path
+def model_parts(path: Path) -> list[Path]:
+    """The files that say what a model computes, in a fixed order.
+
+    Of a folder: weights, configs and vocabularies. Of a file: itself, and those in the folder `NAME.config` beside it, where
+    there is one.
+    """
+    if path.is_dir():
+        return _parts_below(path)
+    sidecar = path.with_suffix(".config")
+    return [path, *(_parts_below(sidecar) if sidecar.is_dir() else [])]
+
+
+def _parts_below(folder: Path) -> list[Path]:
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix in _MODEL_PARTS and path.is_file())
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 @dataclass(frozen=True)

@@ -149,3 +149,15 @@ def test_the_digest_of_a_model_folder_follows_its_names_and_parts_and_nothing_el
     changed = Digests().of(folder)
     (folder / "config.json").rename(folder / "other.json")
     assert len({digest, changed, Digests().of(folder)}) == 3
+
+
+def test_a_models_configs_beside_its_file_are_part_of_its_digest(tmp_path: Path) -> None:
+    model = tmp_path / "m.safetensors"
+    model.write_bytes(b"weights")
+    alone = Digests().of(model)
+    config = tmp_path / "m.config" / "unet" / "config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text("{}")
+    described = Digests().of(model)
+    config.write_text('{"a": 1}')
+    assert len({alone, described, Digests().of(model)}) == 3
