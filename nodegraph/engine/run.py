@@ -172,6 +172,9 @@ class Run:
 
     def _advance_one(self, i: int) -> None:
         node = self.nodes[i]
+        for link in node.links:
+            if self.moving[link.source] and not link.lazy:
+                self.moving[i] = True
         try:
             if i in self.parts:
                 assemble(self, i)
@@ -191,10 +194,7 @@ class Run:
     def _resolve(self, i: int) -> None:
         node, engine = self.nodes[i], self.engine
         arguments, tokens, volatile, small = gather(self.nodes, self.result, i, self.files)
-        lazy = False
-        for link in node.links:
-            lazy = lazy or link.lazy
-            self.moving[i] = self.moving[i] or (self.moving[link.source] and not link.lazy)
+        lazy = any(link.lazy for link in node.links)
         key = engine.hasher.key(node.spec, tokens)
         if node.spec.cache == "never":
             key = f"{key}!{self.number}.{i}"

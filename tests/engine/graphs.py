@@ -83,6 +83,12 @@ class Bench:
             return sum(items)
 
         @node()
+        def digits(*items: int) -> int:
+            """Depends on the order."""
+            note("digits")
+            return int("".join(str(item % 10) for item in items[:3]) or "0")
+
+        @node()
         def box(content: int, size: int = 100) -> Box:
             note("box")
             return Box(content, size)
@@ -240,6 +246,12 @@ class Bench:
         def grow_times(graph: GraphBuilder, box: Box, times: int, by: int = 1) -> Box:
             for _ in range(times):
                 box = graph.add(grow, box=box, by=by)
+            return box
+
+        @composite(output_name="box")
+        def grow_some(graph: GraphBuilder, box: Box, times: int) -> Box:
+            for _ in range(times % 3):
+                box = graph.add(grow, box=box)
             return box
 
         @composite(output_name="box")

@@ -207,3 +207,40 @@ async def test_closing_the_engine_ends_its_runs_and_leaves_no_task() -> None:
     assert not engine._tasks
     with pytest.raises(RuntimeError, match="closed"):
         await lab.run({"a": entry("add", a=1)})
+
+
+async def test_outputs_of_one_node_are_places_of_their_own(lab: Lab) -> None:
+    nodes = {f"b{i}": entry("box", content=i) for i in range(2)} | {"p": entry("box_pair", a="b0.box", b="b1.box")}
+    nodes |= {name: entry("open_box", box=f"p.{name}") for name in ("low", "high")}
+    assert values(await lab.run(nodes)) == {"low": 0, "high": 1}
+
+
+async def test_a_run_that_joins_a_call_while_it_is_being_cancelled_does_it_again() -> None:
+    gate = asyncio.Event()
+
+    @node()
+    async def hold(a: int) -> int:
+        await gate.wait()
+        return a
+
+    for turns in range(8):
+        lab = await lab_of([hold])
+        gate.clear()
+        first = asyncio.create_task(lab.run({"h": entry("hold", a=1)}))
+        while not lab.engine.in_flight:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        first.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second = asyncio.create_task(lab.run({"h": entry("hold", a=1)}))
+        await asyncio.gather(first, return_exceptions=True)
+        gate.set()
+        assert values(await asyncio.wait_for(second, 10)) == {"h": 1}
+
+
+async def test_lazy_inputs_may_be_typed(lab: Lab) -> None:
+    assert values(await lab.run({"f": entry("first_positive", a=0, b=2, c=3)})) == {"f": 2}
+    await lab.run({"f": entry("first_positive", a=0, b=2, c=3)})
+    assert lab.calls == {}
