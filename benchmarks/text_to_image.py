@@ -1,8 +1,8 @@
 """The starter model end to end on this machine, beside the same work done with bare diffusers and transformers.
 
-Cold: a whole process, from start to the saved picture (`nodegraph run` against `--bare`, this file's loop). Warm: in one
-process, new noise each time, the two in turn; seconds per denoise step of 20 Euler steps with guidance. The bare loop keeps
-its networks in diffusers' own memory layout (`bare`) or in ours, channels last (`bare_channels_last`).
+Cold: a whole process, from start to the saved picture (`nodegraph run` against `--bare`, this file's loop). Warm: seconds per
+denoise step of 20 Euler steps with guidance, new noise each time, in processes that take turns. The bare loop keeps its
+networks in diffusers' own memory layout (`bare`) or in ours, channels last (`bare_channels_last`).
 """
 
 from __future__ import annotations
@@ -128,47 +128,53 @@ def cold(repeat: int) -> dict[str, Any]:
     }
 
 
-def warm(repeat: int) -> dict[str, Any]:
-    """Seconds per step in one process, ours and bare in turn, and the ratio pair by pair."""
+def measure(way: str, repeat: int) -> dict[str, float]:
+    """One process's warm figures for one way: the median over `repeat` runs of seconds per step, and per picture."""
+    if way != "nodegraph":
+        bare = load_bare(channels_last=way == "bare_channels_last")
+        prompts = encode_bare(bare, PROMPT)
+        return {"step": _median(lambda seed: denoise_bare(bare, *prompts, seed), repeat) / STEPS}
     from nodegraph import Session, load
 
     with Session() as session:
         workflow = load(WORKFLOW, session)
-        bares = {"bare": load_bare(), "bare_channels_last": load_bare(channels_last=True)}
-        prompts = {name: encode_bare(bare, PROMPT) for name, bare in bares.items()}
 
-        def ours(seed: int) -> None:
-            workflow.run(wanted=["denoise"], prompt=PROMPT, seed=seed, steps=STEPS, guidance_scale=SCALE)
+        def run(seed: int, wanted: list[str] | None = None) -> None:
+            workflow.run(wanted=wanted, prompt=PROMPT, seed=seed, steps=STEPS, guidance_scale=SCALE)
 
-        def whole(seed: int) -> None:
-            workflow.run(prompt=PROMPT, seed=seed, steps=STEPS, guidance_scale=SCALE)
-
-        ways: dict[str, Callable[[int], Any]] = {"nodegraph": ours}
-        for name in bares:
-            ways[name] = lambda seed, name=name: denoise_bare(bares[name], *prompts[name], seed)
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        for round_ in range(repeat + 2):
-            for name, way in ways.items():
-                start = time.perf_counter()
-                way(1000 + round_)
-                if round_ >= 2:
-                    times[name].append((time.perf_counter() - start) / STEPS)
-        pictures = []
-        for seed in range(5000, 5000 + repeat):
-            start = time.perf_counter()
-            whole(seed)
-            pictures.append(time.perf_counter() - start)
+        step = _median(lambda seed: run(seed, ["denoise"]), repeat) / STEPS
+        picture = _median(lambda seed: run(10_000 + seed), repeat)
         start = time.perf_counter()
-        whole(5000)
-        cached = time.perf_counter() - start
-    ratios = {
-        name: round(statistics.median(a / b for a, b in zip(times["nodegraph"], times[name], strict=True)), 4) for name in bares
-    }
+        run(10_000)
+        return {"step": step, "picture": picture, "cached": time.perf_counter() - start}
+
+
+def _median(work: Callable[[int], Any], repeat: int) -> float:
+    times = []
+    for seed in range(repeat + 2):
+        start = time.perf_counter()
+        work(seed)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[2:])
+
+
+def warm(rounds: int, repeat: int) -> dict[str, Any]:
+    """Warm figures, each way in processes of its own, in turn: two thread pools in one process would hinder one another."""
+    ways = ("nodegraph", "bare", "bare_channels_last")
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            command = [sys.executable, __file__, "--measure", way, "--repeat", str(repeat)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[way].append(json.loads(done.stdout.splitlines()[-1]))
+    steps = {way: [row["step"] for row in rows] for way, rows in found.items()}
+    ratios = {way: [a / b for a, b in zip(steps["nodegraph"], steps[way], strict=True)] for way in ways[1:]}
     return {
-        "seconds_per_step": {name: round(statistics.median(rows), 5) for name, rows in times.items()},
-        "ratio_to": ratios,
-        "seconds_per_picture": round(statistics.median(pictures), 4),
-        "seconds_cached": round(cached, 5),
+        "seconds_per_step": {way: round(statistics.median(rows), 5) for way, rows in steps.items()},
+        "ratio_to": {way: round(statistics.median(rows), 4) for way, rows in ratios.items()},
+        "ratio_range": {way: [round(min(rows), 4), round(max(rows), 4)] for way, rows in ratios.items()},
+        "seconds_per_picture": round(statistics.median(row["picture"] for row in found["nodegraph"]), 4),
+        "seconds_cached": round(statistics.median(row["cached"] for row in found["nodegraph"]), 5),
     }
 
 
@@ -177,11 +183,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quick", action="store_true", help="few repetitions")
     parser.add_argument("--bare", type=Path, metavar="DIR", help=argparse.SUPPRESS)
+    parser.add_argument("--measure", metavar="WAY", help=argparse.SUPPRESS)
+    parser.add_argument("--repeat", type=int, default=20, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure, arguments.repeat)))
+        return
     if arguments.bare:
         bare_process(arguments.bare)
         return
-    figures = {"cold": cold(1 if arguments.quick else 5), "warm": warm(3 if arguments.quick else 20)}
+    figures = {"cold": cold(1 if arguments.quick else 5), "warm": warm(1, 3) if arguments.quick else warm(7, 8)}
     if arguments.json:
         print(json.dumps(figures, indent=2))
         return

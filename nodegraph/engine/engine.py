@@ -236,6 +236,8 @@ class Engine:
         return await asyncio.to_thread(perform, call, self.context(call))
 
     def _perform_on_host(self, call: Call) -> Outcome:
+        if self._adapter is not None:
+            self._adapter.enter_host_thread()
         outcome = perform(call, self.context(call))
         self.learn(call.spec, outcome.seconds)
         return outcome

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from nodegraph.sdk.errors import NodeError, nearest
 from nodegraph.sdk.writing import write_atomically
@@ -93,8 +94,12 @@ def model_parts(path: Path) -> list[Path]:
 
 
 def _parts_below(folder: Path) -> list[Path]:
-    found = (path for path in sorted(folder.rglob("*")) if path.suffix in _MODEL_PARTS and path.is_file())
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = (name for name in files if not name.startswith("."))
+        found += [Path(place, name) for name in visible if PurePath(name).suffix in _MODEL_PARTS]
+    return sorted(found)
 
 
 @dataclass(frozen=True)

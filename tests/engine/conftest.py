@@ -29,6 +29,9 @@ class PretendedDevice:
     def working(self, device: Any) -> Any:
         return _Working(self)
 
+    def enter_host_thread(self) -> None:
+        return None
+
     def free_bytes(self, device: Any) -> int | None:
         return 5 << 20
 
