@@ -1,7 +1,7 @@
 """The starter model end to end on this machine, beside the same work done with bare diffusers and transformers.
 
 Cold: a whole process, from start to the saved picture (`nodegraph run` against `--bare`, this file's loop). Warm: seconds per
-denoise step of 20 Euler steps with guidance, new noise each time, in processes that take turns. The bare loop keeps its
+denoise step of 20 Euler steps with guidance, new noise each time, ours and bare in turn on one thread. The bare loop keeps its
 networks in diffusers' own memory layout (`bare`) or in ours, channels last (`bare_channels_last`).
 """
 
@@ -128,54 +128,49 @@ def cold(repeat: int) -> dict[str, Any]:
     }
 
 
-def measure(way: str, repeat: int) -> dict[str, float]:
-    """One process's warm figures for one way: the median over `repeat` runs of seconds per step, and per picture."""
-    if way != "nodegraph":
-        bare = load_bare(channels_last=way == "bare_channels_last")
-        prompts = encode_bare(bare, PROMPT)
-        return {"step": _median(lambda seed: denoise_bare(bare, *prompts, seed), repeat) / STEPS}
+def warm(rounds: int) -> dict[str, Any]:
+    """Seconds per step in one process, ours and bare in turn, and the ratio round by round.
+
+    The bare loops run on the engine's own device thread: a second thread with a team of OpenMP threads would slow down all.
+    """
     from nodegraph import Session, load
 
     with Session() as session:
         workflow = load(WORKFLOW, session)
 
-        def run(seed: int, wanted: list[str] | None = None) -> None:
+        def ours(seed: int, wanted: list[str] | None = None) -> None:
             workflow.run(wanted=wanted, prompt=PROMPT, seed=seed, steps=STEPS, guidance_scale=SCALE)
 
-        step = _median(lambda seed: run(seed, ["denoise"]), repeat) / STEPS
-        picture = _median(lambda seed: run(10_000 + seed), repeat)
-        start = time.perf_counter()
-        run(10_000)
-        return {"step": step, "picture": picture, "cached": time.perf_counter() - start}
-
-
-def _median(work: Callable[[int], Any], repeat: int) -> float:
-    times = []
-    for seed in range(repeat + 2):
-        start = time.perf_counter()
-        work(seed)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[2:])
-
-
-def warm(rounds: int, repeat: int) -> dict[str, Any]:
-    """Warm figures, each way in processes of its own, in turn: two thread pools in one process would hinder one another."""
-    ways = ("nodegraph", "bare", "bare_channels_last")
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-    for _ in range(rounds):
-        for way in ways:
-            command = [sys.executable, __file__, "--measure", way, "--repeat", str(repeat)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found[way].append(json.loads(done.stdout.splitlines()[-1]))
-    steps = {way: [row["step"] for row in rows] for way, rows in found.items()}
-    ratios = {way: [a / b for a, b in zip(steps["nodegraph"], steps[way], strict=True)] for way in ways[1:]}
+        ours(0)
+        assert session._engine is not None
+        thread = session._engine._devices[0]._pool
+        bares = {"bare": thread.submit(load_bare).result(), "bare_channels_last": thread.submit(load_bare, True).result()}
+        prompts = {name: thread.submit(encode_bare, bare, PROMPT).result() for name, bare in bares.items()}
+        ways: dict[str, Callable[[int], Any]] = {"nodegraph": lambda seed: ours(seed, ["denoise"])}
+        for name, bare in bares.items():
+            ways[name] = lambda seed, name=name, bare=bare: thread.submit(denoise_bare, bare, *prompts[name], seed).result()
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for round_ in range(rounds + 2):
+            for name, way in ways.items():
+                seconds = timed(lambda way=way, seed=1000 + round_: way(seed)) / STEPS  # type: ignore[misc]
+                if round_ >= 2:
+                    times[name].append(seconds)
+        pictures = [timed(lambda seed=seed: ours(seed)) for seed in range(5000, 5000 + rounds)]  # type: ignore[misc]
+        cached = [timed(lambda: ours(5000)) for _ in range(rounds)]
+    ratios = {way: [a / b for a, b in zip(times["nodegraph"], times[way], strict=True)] for way in bares}
     return {
-        "seconds_per_step": {way: round(statistics.median(rows), 5) for way, rows in steps.items()},
+        "seconds_per_step": {way: round(statistics.median(rows), 5) for way, rows in times.items()},
         "ratio_to": {way: round(statistics.median(rows), 4) for way, rows in ratios.items()},
-        "ratio_range": {way: [round(min(rows), 4), round(max(rows), 4)] for way, rows in ratios.items()},
-        "seconds_per_picture": round(statistics.median(row["picture"] for row in found["nodegraph"]), 4),
-        "seconds_cached": round(statistics.median(row["cached"] for row in found["nodegraph"]), 5),
+        "ratio_quartiles": {way: [round(q, 4) for q in statistics.quantiles(rows, n=4)[::2]] for way, rows in ratios.items()},
+        "seconds_per_picture": round(statistics.median(pictures), 4),
+        "seconds_cached": round(statistics.median(cached), 5),
     }
+
+
+def timed(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -183,16 +178,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quick", action="store_true", help="few repetitions")
     parser.add_argument("--bare", type=Path, metavar="DIR", help=argparse.SUPPRESS)
-    parser.add_argument("--measure", metavar="WAY", help=argparse.SUPPRESS)
-    parser.add_argument("--repeat", type=int, default=20, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.measure:
-        print(json.dumps(measure(arguments.measure, arguments.repeat)))
-        return
     if arguments.bare:
         bare_process(arguments.bare)
         return
-    figures = {"cold": cold(1 if arguments.quick else 5), "warm": warm(1, 3) if arguments.quick else warm(7, 8)}
+    figures = {"cold": cold(1 if arguments.quick else 5), "warm": warm(4 if arguments.quick else 40)}
     if arguments.json:
         print(json.dumps(figures, indent=2))
         return
