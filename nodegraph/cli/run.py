@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +40,7 @@ class RunOptions:
 
 def run_command(options: RunOptions) -> int:
     """Run a workflow; the exit code says how it went."""
-    if not _verbose():
-        _hush_libraries()
+    _hush_libraries()
     with Session(options.data, models=options.models) as session:
         try:
             return _run(options, session)
@@ -218,12 +216,8 @@ def show_inputs(file: Path, data: Path | None) -> int:
     return DONE
 
 
-def _verbose() -> bool:
-    return logging.getLogger().isEnabledFor(logging.DEBUG)
-
-
 def _hush_libraries() -> None:
-    """Libraries' warnings are not for the people who run workflows; the log still has them at debug level."""
+    """Libraries' warnings are not for the people who run workflows; setting the libraries' own variables brings them back."""
     import os
 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

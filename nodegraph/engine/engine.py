@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -95,6 +96,7 @@ class Engine:
         self._devices: list[ThreadLane] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runs: set[Run] = set()
+        self._imported: set[str] = set()
         self._count = 0
         self._closed = False
 
@@ -133,6 +135,9 @@ class Engine:
 
     async def prepare(self, plan: Plan, roots: Roots | None = None) -> Prepared:
         """Check a plan's files and values and key its nodes; nothing is computed. Raises InvalidWorkflow."""
+        specs = {id(node.spec): node.spec for node in plan.nodes}.values()
+        if not self._imported.issuperset(spec.id for spec in specs):
+            await asyncio.to_thread(self._import_code, list(specs))
         files = FileAccess(roots or self.roots, self.digests)
         problems = self._check(plan)
         if any(node.spec.file_inputs for node in plan.nodes):
@@ -140,6 +145,18 @@ class Engine:
         if problems:
             raise InvalidWorkflow(problems)
         return with_static_keys(plan, files, self.hasher)
+
+    def _import_code(self, specs: Iterable[NodeSpec]) -> None:
+        """Import the packs and the device adapter that a plan needs, off the loop: torch alone takes seconds.
+
+        What cannot be imported fails later, and only the nodes that need it.
+        """
+        for spec in specs:
+            with contextlib.suppress(Exception):
+                self.library.node(spec.id)
+                if spec.lane == "gpu" and self._adapter is None:
+                    self._adapter = self._make_adapter()
+                self._imported.add(spec.id)
 
     async def execute(self, prepared: Prepared, *, listener: ev.Listener | None = None, priority: int = 0) -> RunResult:
         """Run what `prepare` gave."""
@@ -204,7 +221,7 @@ class Engine:
         else:
             if self._cpu is None:
                 width = max(2, os.cpu_count() or 2)
-                self._cpu = ThreadLane("cpu", width, self._perform_on_host, self._started, self._done)
+                self._cpu = ThreadLane("cpu", width, self._perform_on_host, self._started, self.settle)
             self._cpu.submit(call)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -250,7 +267,7 @@ class Engine:
                 def work(call: Call, arbiter: Arbiter = arbiter) -> Outcome:
                     return perform_on_device(call, self.context(call), self.adapter, arbiter)
 
-                self._devices.append(ThreadLane(str(device), 1, work, self._started, self._done))
+                self._devices.append(ThreadLane(str(device), 1, work, self._started, self.settle))
         return min(self._devices, key=lambda lane: lane.load)
 
     @property
@@ -262,9 +279,6 @@ class Engine:
 
     def _started(self, call: Call) -> None:
         call.run.on_started(call)
-
-    def _done(self, call: Call, outcome: Outcome) -> None:
-        self.settle(call, outcome)
 
     def settle(self, call: Call, outcome: Outcome) -> None:
         """A call is over: keep its result, and tell everybody who waits for it."""
