@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.sdk import (
     Artifact,
+    Buffer,
     Cancelled,
     Codec,
     Color,
     Context,
     FilePath,
     GraphBuilder,
+    Inputs,
     InvalidWorkflow,
     Lazy,
     Link,
@@ -28,6 +30,7 @@ from nodegraph.sdk import (
     Secret,
     Seed,
     SocketType,
+    Storage,
     composite,
     loader,
     node,
@@ -41,6 +44,7 @@ _ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "Workflow", "load")
 
 __all__ = [
     "Artifact",
+    "Buffer",
     "Cancelled",
     "Codec",
     "Color",
@@ -48,6 +52,7 @@ __all__ = [
     "FilePath",
     "Graph",
     "GraphBuilder",
+    "Inputs",
     "InvalidWorkflow",
     "Lazy",
     "Link",
@@ -64,6 +69,7 @@ __all__ = [
     "Seed",
     "Session",
     "SocketType",
+    "Storage",
     "Workflow",
     "composite",
     "load",

@@ -16,20 +16,23 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from nodegraph.api.paths import data_folder, shipped
-from nodegraph.engine import Engine, Library, Listener, RunResult
+from nodegraph.engine import Engine, Freed, Library, RunOptions, RunResult
 from nodegraph.engine.engine import MEMORY_BYTES
 from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
 from nodegraph.sdk.pack import Pack
-from nodegraph.store import Digests, Roots
+from nodegraph.store import Digests, DiskTier, Roots
 
 T = TypeVar("T")
+
+DISK_BYTES = 10 << 30
+"""The default budget of the cache on disk."""
 
 
 class Session:
     """Everything a run needs, opened on first use and shared by all runs of the session. Close it, or use `with`.
 
     `data` is the data folder, `models` and `files` are further folders that documents may read from; `packs` replaces the
-    installed packs (tests).
+    installed packs (tests). `disk_bytes` is the budget of the cache in the data folder, 0 for none.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class Session:
         files: Sequence[Path] = (),
         packs: Iterable[Pack] | None = None,
         memory_bytes: int = MEMORY_BYTES,
+        disk_bytes: int = DISK_BYTES,
+        check_inputs: bool = False,
     ) -> None:
         self.data = data_folder(data)
         self.roots = Roots((self.data / "inputs", *files), (self.data / "models", *models, shipped("models")))
         self._packs = None if packs is None else list(packs)
-        self._memory_bytes = memory_bytes
+        self._memory_bytes, self._disk_bytes, self._check_inputs = memory_bytes, disk_bytes, check_inputs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -67,25 +72,25 @@ class Session:
 
     # ---- running ----
 
-    def run(self, plan: Plan, *, listener: Listener | None = None, roots: Roots | None = None, priority: int = 0) -> RunResult:
-        """Run a plan and wait for it. An interrupt (Ctrl-C) cancels the run. `listener` is called on the engine's thread."""
-        future = self._submit(plan, listener, roots, priority)
+    def run(self, plan: Plan, options: RunOptions | None = None, *, roots: Roots | None = None) -> RunResult:
+        """Run a plan and wait for it. An interrupt (Ctrl-C) cancels the run.
+
+        What the options name (listener, receiver) is called on the engine's thread.
+        """
+        future = self._submit(plan, options, roots)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
 
-    async def run_async(
-        self, plan: Plan, *, listener: Listener | None = None, roots: Roots | None = None, priority: int = 0
-    ) -> RunResult:
+    async def run_async(self, plan: Plan, options: RunOptions | None = None, *, roots: Roots | None = None) -> RunResult:
         """The same for asyncio; cancelling the awaiting task cancels the run."""
-        return await asyncio.wrap_future(self._submit(plan, listener, roots, priority))
+        return await asyncio.wrap_future(self._submit(plan, options, roots))
 
-    def _submit(self, plan: Plan, listener: Listener | None, roots: Roots | None, priority: int) -> Future[RunResult]:
+    def _submit(self, plan: Plan, options: RunOptions | None, roots: Roots | None) -> Future[RunResult]:
         engine = self._started()
-        work = engine.run(plan, listener=listener, roots=roots or self.roots, priority=priority)
-        return self._post(work)
+        return self._post(engine.run(plan, options or RunOptions(), roots=roots or self.roots))
 
     def _post(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         assert self._loop is not None
@@ -95,21 +100,24 @@ class Session:
         with self._lock:
             if self._engine is None:
                 digests = Digests(self.data / "digests.json")
-                engine = Engine(self.library, memory_bytes=self._memory_bytes, digests=digests, roots=self.roots)
+                disk = DiskTier(self.data / "cache", self._disk_bytes) if self._disk_bytes else None
+                engine = Engine(
+                    self.library,
+                    memory_bytes=self._memory_bytes,
+                    disk=disk,
+                    digests=digests,
+                    roots=self.roots,
+                    scratch=self.data / "scratch",
+                    check_inputs=self._check_inputs,
+                )
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="nodegraph-engine", daemon=True).start()
                 self._engine = self._post(engine.__aenter__()).result()
             return self._engine
 
-    def clear_memory(self) -> None:
-        """Forget all cached results."""
-        if self._engine is not None and self._loop is not None:
-            engine = self._engine
-
-            async def clear() -> None:
-                engine.memory.clear()
-
-            self._post(clear()).result()
+    def free(self) -> Freed:
+        """Give memory back now: cached values (what is on disk stays there) and networks that nothing uses at the moment."""
+        return Freed(0, 0) if self._engine is None else self._post(self._engine.free()).result()
 
     def close(self) -> None:
         """Cancel what runs and let the threads go."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nodegraph.api.outputs import save_outputs
+from nodegraph.api.outputs import Rows, Saver
 from nodegraph.api.session import Session, default_session
 from nodegraph.artifacts import extract
-from nodegraph.engine import Listener, RunResult
+from nodegraph.engine import Listener, RunOptions, RunResult
 from nodegraph.graph import (
     Document,
     PublicInput,
@@ -25,7 +26,8 @@ from nodegraph.graph import (
 from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry
 from nodegraph.graph.interface import set_value
 from nodegraph.sdk.builder import GraphBuilder, Link
-from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.sdk.context import Asker
+from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem
 from nodegraph.store import Roots
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -46,6 +48,8 @@ class Result:
     document: Document
     run: RunResult
     session: Session
+    files: Rows = field(default_factory=dict)
+    """What was placed in the run's output folder: `{NAME: [{"path", "digest"}]}`; JSON outputs are `{"value": ...}`."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -65,9 +69,15 @@ class Result:
         """What became of every node: state, reason, milliseconds."""
         return self.run.nodes
 
-    def save(self, folder: str | Path = "outputs") -> dict[str, list[dict[str, Any]]]:
+    def save(self, folder: str | Path = "outputs") -> Rows:
         """Write the outputs that can be files: `{NAME: [{"path", "digest"}]}`. Raises NodeError."""
-        return save_outputs(self.run.outputs, self.document, self.session.library, Path(folder))
+        saver = Saver(self.document, self.session.library, Path(folder))
+        for output in self.run.outputs:
+            saver(output)
+        files, problems = saver.files()
+        if problems:
+            raise NodeError(problems[0].message, expected=problems[0].expected, got=problems[0].got, hint=problems[0].hint)
+        return files
 
 
 class Workflow:
@@ -101,32 +111,53 @@ class Workflow:
         *,
         wanted: Sequence[str] | None = None,
         listener: Listener | None = None,
+        out: str | Path | None = None,
+        exact: bool = True,
+        asker: Asker | None = None,
         allow: Sequence[str] = (),
         **inputs: Any,
     ) -> Result:
-        """Run with these inputs and wait. `wanted` names nodes to run instead of the outputs, `allow` files anywhere.
+        """Run with these inputs and wait.
+
+        `wanted` names nodes to run instead of the outputs; with `out` every output that can be a file is placed in that folder
+        as soon as it is there, and not held in memory (see `Result.files`); runs that are not `exact` may share batches;
+        `asker` is asked where a node wants a person's decision; `allow` names files that may lie anywhere.
 
         Raises InvalidWorkflow before anything runs, RunFailed when something failed.
         """
         workflow = self.with_inputs(**inputs) if inputs else self
         plan = self.session.compile(workflow.document, wanted)
-        return workflow._checked(self.session.run(plan, listener=listener, roots=self._roots(allow)))
+        saver = workflow._saver(out)
+        options = RunOptions(listener, exact=exact, receiver=saver, keep=saver is None, asker=asker)
+        return workflow._checked(self.session.run(plan, options, roots=self._roots(allow)), saver)
 
     async def run_async(
         self,
         *,
         wanted: Sequence[str] | None = None,
         listener: Listener | None = None,
+        out: str | Path | None = None,
+        exact: bool = True,
+        asker: Asker | None = None,
         allow: Sequence[str] = (),
         **inputs: Any,
     ) -> Result:
         """The same for asyncio."""
         workflow = self.with_inputs(**inputs) if inputs else self
         plan = self.session.compile(workflow.document, wanted)
-        return workflow._checked(await self.session.run_async(plan, listener=listener, roots=self._roots(allow)))
+        saver = workflow._saver(out)
+        options = RunOptions(listener, exact=exact, receiver=saver, keep=saver is None, asker=asker)
+        result = await self.session.run_async(plan, options, roots=self._roots(allow))
+        return await asyncio.to_thread(workflow._checked, result, saver)
 
-    def _checked(self, run: RunResult) -> Result:
-        result = Result(self.document, run, self.session)
+    def _saver(self, out: str | Path | None) -> Saver | None:
+        return None if out is None else Saver(self.document, self.session.library, Path(out))
+
+    def _checked(self, run: RunResult, saver: Saver | None) -> Result:
+        files, problems = ({}, []) if saver is None else saver.files()
+        if problems:
+            run = replace(run, status="failed", problems=[*run.problems, *problems])
+        result = Result(self.document, run, self.session, files)
         if run.status != "succeeded":
             raise RunFailed(result)
         return result

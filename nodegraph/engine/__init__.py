@@ -4,7 +4,7 @@ Knows graphs; knows no pictures and no torch.
 """
 
 from nodegraph.engine.device import DeviceAdapter
-from nodegraph.engine.engine import Engine, RunOutput, RunResult
+from nodegraph.engine.engine import Engine, Freed, RunResult
 from nodegraph.engine.events import (
     Event,
     Listener,
@@ -18,11 +18,14 @@ from nodegraph.engine.events import (
     RunStarted,
 )
 from nodegraph.engine.library import Library
+from nodegraph.engine.outputs import Receiver, RunOutput
+from nodegraph.engine.run import RunOptions
 
 __all__ = [
     "DeviceAdapter",
     "Engine",
     "Event",
+    "Freed",
     "Library",
     "Listener",
     "NodeExpanded",
@@ -31,7 +34,9 @@ __all__ = [
     "NodePreview",
     "NodeProgress",
     "NodeStarted",
+    "Receiver",
     "RunFinished",
+    "RunOptions",
     "RunOutput",
     "RunResult",
     "RunStarted",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -20,6 +21,7 @@ class Arbiter:
     def __init__(self, adapter: DeviceAdapter, device: Any, load: Load, budget_bytes: int | None = None) -> None:
         self._adapter, self.device, self._load = adapter, device, load
         self._budget_bytes = budget_bytes
+        self.loading_seconds = 0.0  # how long loading has taken, all in all
         self._resident: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._pinned: set[Hashable] = set()
 
@@ -33,7 +35,9 @@ class Arbiter:
         if recipe in self._resident:
             self._resident.move_to_end(recipe)
             return self._resident[recipe][0]
+        start = time.perf_counter()
         network = self._load(recipe, self.device)
+        self.loading_seconds += time.perf_counter() - start
         size = self._adapter.network_bytes(network)
         self._resident[recipe] = (network, size)
         if self._budget_bytes is not None:
@@ -44,10 +48,12 @@ class Arbiter:
         """The running node has ended: everything may leave again."""
         self._pinned.clear()
 
-    def drop_unused(self) -> None:
-        """Let every network go that the running node has not asked for, and give the memory back."""
+    def drop_unused(self) -> int:
+        """Let every network go that the running node has not asked for, and give the memory back: how many bytes it was."""
+        before = self.used_bytes
         self._shrink_to(0)
         self._adapter.release(self.device)
+        return before - self.used_bytes
 
     def _shrink_to(self, budget_bytes: int) -> None:
         for recipe in [recipe for recipe in self._resident if recipe not in self._pinned]:

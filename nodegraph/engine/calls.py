@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine.access import UsedFile
-from nodegraph.engine.arbiter import Arbiter
-from nodegraph.engine.device import DeviceAdapter
+from nodegraph.graph.values import shown
+from nodegraph.sdk.batching import Inputs
 from nodegraph.sdk.context import Context
 from nodegraph.sdk.errors import Cancelled, NodeError, Problem
 from nodegraph.sdk.node import Node
-from nodegraph.sdk.socket import SocketType
+from nodegraph.sdk.socket import Codec, SocketType
 from nodegraph.sdk.spec import NodeSpec
+from nodegraph.store import Result
 
 if TYPE_CHECKING:
     from nodegraph.engine.run import Run
 
 
+Priority = tuple[int, int, int, tuple[int, ...], int]
+
+
 @dataclass(slots=True, eq=False)
 class Call:
-    """A node about to run for `run`. `waiters` are other places that want the same key meanwhile."""
+    """A node about to run for `run`. `waiters` are other places that want the same key meanwhile.
+
+    Calls with equal `batch_key` may run at once (None: with nobody); `taken` says that its lane has given it out.
+    """
 
     run: Run
     index: int
@@ -38,13 +47,21 @@ class Call:
     files: tuple[UsedFile, ...] = ()
     volatile: bool = False
     small: bool = False
+    batch_key: Hashable = None
+    taken: bool = False
+    watched: bool = False  # its inputs are digested before and after
     waiters: list[tuple[Run, int]] = field(default_factory=list)
     task: asyncio.Task[Outcome] | None = None
 
     @property
-    def priority(self) -> tuple[int, int, int]:
-        """Order inside a lane: the run's priority, then the run's age, then the node's place in the plan."""
-        return (-self.run.priority, self.run.number, self.index)
+    def priority(self) -> Priority:
+        """Order inside a lane: the run's priority, the run's age, cheap outputs, items of a list one after another, the plan."""
+        rank, items = self.run.order[self.index]
+        return (-self.run.priority, self.run.number, rank, items, self.index)
+
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs.of(self.arguments)
 
     @property
     def path(self) -> str:
@@ -58,15 +75,22 @@ class Call:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a call: values per output, or a problem (with the trace when it was not the user's mistake)."""
+    """What came of a call: values per output, or a problem (with the trace when it was not the user's mistake).
+
+    `seconds` is how long it took, `cost` what doing it again would take (a network is loaded once); `batch` how many calls ran
+    at once.
+    """
 
     values: dict[str, Any] | None = None
     problem: Problem | None = None
     trace: str = ""
     cancelled: bool = False
     seconds: float = 0.0
+    cost: float = 0.0
     peak_bytes: int | None = None
     spoilt: str = ""  # the input that the node wrote into
+    batch: int = 1
+    result: Result | None = None  # once it is kept
 
 
 def spread(node: Node, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -125,51 +149,46 @@ def failure(path: str, type_id: str, error: BaseException) -> Outcome:
     return Outcome(problem=Problem("node_crashed", message, path, hint=hint), trace=trace, spoilt=spoilt)
 
 
+def failed(call: Call, error: BaseException) -> Outcome:
+    """A call's exception as its outcome. A fault in the node comes with what the node was given."""
+    outcome = failure(call.path, call.spec.id, error)
+    if outcome.problem is not None and outcome.trace:
+        outcome.problem = replace(outcome.problem, got=_described(call))
+    return outcome
+
+
+def _described(call: Call) -> str:
+    """A call's inputs in a few words each: values as they are, the rest as its socket type says (shape, dtype, range)."""
+    rows = []
+    for name, value in call.arguments.items():
+        socket = call.sockets.get(name)
+        try:
+            if isinstance(value, list) and socket is not None:
+                inner = socket.describe(value[0]) if value and socket.describe is not None else socket.name
+                text = f"{len(value)} x {inner}"
+            elif socket is not None:
+                text = socket.describe(value) if value is not None and socket.describe is not None else socket.name
+            else:
+                text = shown(value)
+        except Exception:  # the socket type's own code, on a value that may be broken
+            text = type(value).__name__
+        rows.append(f"{name} = {text}")
+    return "; ".join(rows) or "no inputs"
+
+
 def perform(call: Call, context: Context) -> Outcome:
     """Run a synchronous call here and now, on a thread of the cpu lane or inline."""
     start = time.perf_counter()
     try:
         to_host(call)
-        before = _generations(call)
-        values = _invoke(call, context)
-        _check_unwritten(call, before)
+        before = generations(call)
+        values = invoke(call, context)
+        check_unwritten(call, before)
     except (Exception, SystemExit, asyncio.CancelledError) as error:
-        outcome = failure(call.path, call.spec.id, error)
+        outcome = failed(call, error)
     else:
         outcome = Outcome(values)
-    outcome.seconds = time.perf_counter() - start
-    return outcome
-
-
-def perform_on_device(call: Call, context: Context, adapter: DeviceAdapter, arbiter: Arbiter) -> Outcome:
-    """Run a call on its device's thread: inputs moved there, networks resident, out of memory answered once by making room."""
-    start = time.perf_counter()
-    context.device, context.load = arbiter.device, arbiter.resident
-    outcome = Outcome()
-    for attempt in (1, 2):
-        try:
-            with adapter.working(arbiter.device) as working:
-                to_device(call, arbiter.device)
-                before = _generations(call)
-                values = _invoke(call, context)
-            _check_unwritten(call, before)
-            outcome = Outcome(values, peak_bytes=working.peak_bytes)
-            break
-        except Exception as error:
-            if not adapter.is_out_of_memory(error):
-                outcome = failure(call.path, call.spec.id, error)
-                break
-            message = str(error).split("\n")[0]
-        # here the exception and its traceback are gone, and with them what they kept alive
-        arbiter.drop_unused()
-        if attempt == 2:
-            free = adapter.free_bytes(arbiter.device)
-            got = f"{free / 2**20:,.0f} MiB free" if free is not None else None
-            hint = "Make the picture smaller, or close what else uses the device."
-            problem = NodeError(f"Out of memory: {message}", got=got, hint=hint).problem(call.path)
-            outcome = Outcome(problem=problem)
-    arbiter.unpin()
-    outcome.seconds = time.perf_counter() - start
+    outcome.seconds = outcome.cost = time.perf_counter() - start
     return outcome
 
 
@@ -178,15 +197,15 @@ async def perform_async(call: Call, context: Context) -> Outcome:
     start = time.perf_counter()
     try:
         to_host(call)
-        before = _generations(call)
-        first, named = spread(call.node, _with_context(call, context))
+        before = generations(call)
+        first, named = spread(call.node, with_context(call, context))
         outcome = Outcome(unpack(call.spec, await call.node.function(*first, **named)))
-        _check_unwritten(call, before)
+        check_unwritten(call, before)
     except Lost:
         raise
     except Exception as error:
-        outcome = failure(call.path, call.spec.id, error)
-    outcome.seconds = time.perf_counter() - start
+        outcome = failed(call, error)
+    outcome.seconds = outcome.cost = time.perf_counter() - start
     return outcome
 
 
@@ -212,26 +231,45 @@ def _moved(value: Any, move: Callable[[Any], Any]) -> Any:
     return [move(item) for item in value] if isinstance(value, list) else move(value)
 
 
-def _invoke(call: Call, context: Context) -> dict[str, Any]:
-    first, named = spread(call.node, _with_context(call, context))
+def invoke(call: Call, context: Context) -> dict[str, Any]:
+    first, named = spread(call.node, with_context(call, context))
     return unpack(call.spec, call.node.function(*first, **named))
 
 
-def _with_context(call: Call, context: Context) -> dict[str, Any]:
+def with_context(call: Call, context: Context) -> dict[str, Any]:
     parameter = call.node.context_parameter
     return call.arguments if parameter is None else {**call.arguments, parameter: context}
 
 
-def _generations(call: Call) -> dict[str, Any]:
+def generations(call: Call) -> dict[str, Any]:
+    """What tells whether a call's inputs were written into: counters that grow, and (watched calls) digests of the content."""
     found = {}
     for name, socket in call.sockets.items():
         value = call.arguments.get(name)
-        if socket.generation is not None and value is not None:
-            found[name] = [socket.generation(item) for item in value] if isinstance(value, list) else socket.generation(value)
+        mark = _mark(call, socket)
+        if mark is not None and value is not None:
+            found[name] = [mark(item) for item in value] if isinstance(value, list) else mark(value)
     return found
 
 
-def _check_unwritten(call: Call, before: Mapping[str, Any]) -> None:
-    if before and _generations(call) != before:
-        after = _generations(call)
+def _mark(call: Call, socket: SocketType) -> Callable[[Any], Any] | None:
+    codec = socket.codec if call.watched else None
+    if codec is None:
+        return socket.generation
+    return lambda value: content_digest(codec, value)
+
+
+def content_digest(codec: Codec, value: Any) -> str:
+    """The digest of a value's content, as its codec writes it."""
+    data, buffers = codec.encode(value)
+    digest = blake2b(json.dumps(data, sort_keys=True, default=str).encode(), digest_size=20)
+    for name, buffer in sorted(buffers.items()):
+        digest.update(f"{name} {buffer.dtype} {buffer.shape}".encode())
+        digest.update(buffer.data)
+    return digest.hexdigest()
+
+
+def check_unwritten(call: Call, before: Mapping[str, Any]) -> None:
+    if before and generations(call) != before:
+        after = generations(call)
         raise Spoilt(next(name for name in before if after[name] != before[name]))

@@ -34,9 +34,17 @@ class DeviceAdapter(Protocol):
 
     def free_bytes(self, device: Any) -> int | None: ...
 
+    def value_bytes(self, device: Any) -> int | None:
+        """How many bytes of cached values may stay on the device; None where they lie in the host's memory."""
+        ...
+
     def network_bytes(self, network: Any) -> int: ...
 
     def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+    def wanted_bytes(self, error: BaseException) -> int | None:
+        """How much memory was asked for when it ran out, where the error says so."""
+        ...
 
     def release(self, device: Any) -> None:
         """Give cached but unused memory back."""

@@ -4,50 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from nodegraph.engine import events as ev
 from nodegraph.engine.access import FileAccess
 from nodegraph.engine.arbiter import Arbiter
-from nodegraph.engine.calls import Call, Outcome, failure, perform, perform_async, perform_on_device
+from nodegraph.engine.batching import BatchLimits
+from nodegraph.engine.cache import Cache
+from nodegraph.engine.calls import Call, Outcome, failure, perform, perform_async
+from nodegraph.engine.coding import Coder
+from nodegraph.engine.costs import Costs
 from nodegraph.engine.device import DeviceAdapter, installed_adapter
 from nodegraph.engine.explain import History, reason_for_miss
-from nodegraph.engine.keys import Hasher
+from nodegraph.engine.extent import Extents
+from nodegraph.engine.keys import Hasher, digest
 from nodegraph.engine.lanes import ThreadLane
 from nodegraph.engine.library import Library
+from nodegraph.engine.on_device import Workplace, perform_on_device
+from nodegraph.engine.outputs import RunOutput, all_outputs
 from nodegraph.engine.prepare import Prepared, with_static_keys
-from nodegraph.engine.run import Run
-from nodegraph.engine.states import STATE_NAMES
-from nodegraph.graph import Plan, PlanNode
+from nodegraph.engine.run import Run, RunOptions
+from nodegraph.graph import Plan
 from nodegraph.sdk.context import Context, Preview
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
-from nodegraph.sdk.socket import SocketType
 from nodegraph.sdk.spec import NodeSpec
-from nodegraph.sdk.typeexpr import TypeExpr
-from nodegraph.store import Digests, MemoryTier, Result, Roots
+from nodegraph.store import Digests, DiskTier, MemoryTier, Result, Roots
+from nodegraph.store.memory import HOST
 
 T = TypeVar("T")
-
-CHEAP_SECONDS = 50e-6
-"""A node type that takes less than a hop to a thread and back runs inline."""
 
 MEMORY_BYTES = 2 << 30
 """The default budget of the memory tier."""
 
-
-class RunOutput(NamedTuple):
-    """Something a run was asked for: the interface's name or the node's id, where it came from, and its value."""
-
-    name: str
-    node: str
-    output: str
-    type: TypeExpr | None
-    value: Any
+_DEFAULTS = RunOptions()
 
 
 @dataclass(frozen=True)
@@ -66,34 +62,56 @@ class RunResult:
         return self.report()
 
 
+class Freed(NamedTuple):
+    """What `free` gave back: bytes of cached values, and of networks."""
+
+    value_bytes: int
+    network_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """A device's lane, and what works there."""
+
+    lane: ThreadLane
+    place: Workplace
+
+
 class Engine:
-    """Runs plans. Use as an async context manager; everything but node code happens on the loop it was entered on."""
+    """Runs plans. Use as an async context manager; everything but node code happens on the loop it was entered on.
+
+    `disk` is the cache's disk tier, `scratch` the folder below which nodes keep unfinished work. With `check_inputs` every
+    node's inputs are digested before and after, which finds any write into them, and costs time.
+    """
 
     def __init__(
         self,
         library: Library,
         *,
         memory_bytes: int = MEMORY_BYTES,
+        disk: DiskTier | None = None,
         device: Callable[[], DeviceAdapter] = installed_adapter,
         device_bytes: int | None = None,
         digests: Digests | None = None,
         roots: Roots | None = None,
+        scratch: Path | None = None,
+        check_inputs: bool = False,
     ) -> None:
         self.library = library
-        self.memory = MemoryTier(memory_bytes)
+        self.extents, self.costs, self.history = Extents(library), Costs(), History()
+        self.memory = MemoryTier(memory_bytes, self._spill)
+        self.cache = Cache(self.memory, Coder(library), self.extents, disk)
         self.digests = digests or Digests()
         self.roots = roots or Roots()
-        self.hasher = Hasher(lambda: self.adapter.profile() + " exact")
-        self.history = History()
+        self.check_inputs = check_inputs
         self.in_flight: dict[str, Call] = {}
+        self._hashers = {exact: Hasher(lambda: self.adapter.profile(), exact, self._packs_digest) for exact in (True, False)}
+        self._scratch = scratch
         self._make_adapter = device
         self._adapter: DeviceAdapter | None = None
         self._device_bytes = device_bytes
-        self._costs: dict[str, float] = {}
-        self._sockets: dict[int, tuple[NodeSpec, dict[str, SocketType]]] = {}
-        self._sizers: dict[int, tuple[NodeSpec, dict[str, Callable[[Any], int] | None]]] = {}
         self._cpu: ThreadLane | None = None
-        self._devices: list[ThreadLane] = []
+        self._devices: list[_Device] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runs: set[Run] = set()
         self._imported: set[str] = set()
@@ -114,26 +132,20 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for lane in [*self._devices, *([self._cpu] if self._cpu else [])]:
+        for lane in [*(device.lane for device in self._devices), *([self._cpu] if self._cpu else [])]:
             await lane.close()
+        await self.cache.close()
 
     # ---- running ----
 
-    async def run(
-        self,
-        plan: Plan,
-        *,
-        listener: ev.Listener | None = None,
-        priority: int = 0,
-        roots: Roots | None = None,
-    ) -> RunResult:
+    async def run(self, plan: Plan, options: RunOptions = _DEFAULTS, *, roots: Roots | None = None) -> RunResult:
         """Run a plan. Raises InvalidWorkflow when a file it names is missing or unfit, or a node's check refuses its values.
 
         A node that fails is no exception: the result says so. Cancelling the awaiting task cancels this run alone.
         """
-        return await self.execute(await self.prepare(plan, roots), listener=listener, priority=priority)
+        return await self.execute(await self.prepare(plan, roots, exact=options.exact), options)
 
-    async def prepare(self, plan: Plan, roots: Roots | None = None) -> Prepared:
+    async def prepare(self, plan: Plan, roots: Roots | None = None, *, exact: bool = True) -> Prepared:
         """Check a plan's files and values and key its nodes; nothing is computed. Raises InvalidWorkflow."""
         specs = {id(node.spec): node.spec for node in plan.nodes}.values()
         if not self._imported.issuperset(spec.id for spec in specs):
@@ -144,7 +156,7 @@ class Engine:
             problems += await asyncio.to_thread(files.prepare, plan.nodes)
         if problems:
             raise InvalidWorkflow(problems)
-        return with_static_keys(plan, files, self.hasher)
+        return with_static_keys(plan, files, self._hashers[exact])
 
     def _import_code(self, specs: Iterable[NodeSpec]) -> None:
         """Import the packs and the device adapter that a plan needs, off the loop: torch alone takes seconds.
@@ -154,16 +166,16 @@ class Engine:
         for spec in specs:
             with contextlib.suppress(Exception):
                 self.library.node(spec.id)
-                if spec.lane == "gpu" and self._adapter is None:
+                if (spec.lane == "gpu" or spec.composite) and self._adapter is None:
                     self._adapter = self._make_adapter()
                 self._imported.add(spec.id)
 
-    async def execute(self, prepared: Prepared, *, listener: ev.Listener | None = None, priority: int = 0) -> RunResult:
+    async def execute(self, prepared: Prepared, options: RunOptions = _DEFAULTS) -> RunResult:
         """Run what `prepare` gave."""
         if self._closed:
             raise RuntimeError("This engine is closed.")
         self._count += 1
-        run = Run(self, prepared, self._count, listener, priority)
+        run = Run(self, prepared, self._count, options)
         self._runs.add(run)
         try:
             await run.execute()
@@ -186,35 +198,29 @@ class Engine:
         return problems
 
     def _result(self, run: Run) -> RunResult:
-        outputs = []
-        for wanted in run.plan.wanted:
-            result = run.result[wanted.source]
-            if result is None:
-                continue
-            node = run.nodes[wanted.source]
-            for name in [wanted.output] if wanted.output else list(result.values):
-                shown = wanted.name if wanted.output or len(result.values) == 1 else f"{wanted.name}.{name}"
-                expr = wanted.type or node.spec.output_by_name[name].type
-                outputs.append(RunOutput(shown, node.id, name, expr, result.values[name]))
-        nodes, static, moving, state, ms, reasons = run.nodes, run.static, run.moving, run.state, run.ms, run.reason
+        names = [run.state_name(i) for i in range(len(run.nodes))]
+        nodes, static, moving, ms, reasons = run.nodes, run.static, run.moving, run.ms, run.reason
         past = self.history.last(run)
 
-        def row(i: int, node: PlanNode) -> dict[str, Any]:
-            name = STATE_NAMES[state[i]]
-            why = reasons.get(i) or (reason_for_miss(nodes, static, moving, i, past) if name == "computed" else "")
-            return {"type": node.spec.id, "state": name, "reason": why, "ms": round(ms.get(i, 0.0), 3)}
+        def row(i: int) -> dict[str, Any]:
+            why = reasons.get(i) or (reason_for_miss(nodes, static, moving, i, past) if names[i] == "computed" else "")
+            return {"type": nodes[i].spec.id, "state": names[i], "reason": why, "ms": round(ms.get(i, 0.0), 3)}
 
         def report() -> dict[str, dict[str, Any]]:
-            return {node.id: row(i, node) for i, node in enumerate(nodes)}
+            return {node.id: row(i) for i, node in enumerate(nodes)}
 
-        return RunResult(run.status, outputs, run.problems, run.seconds, report)
+        return RunResult(run.status, all_outputs(run), run.problems, run.seconds, report)
 
     # ---- calls ----
 
     def dispatch(self, call: Call) -> None:
         """Hand a call to the lane that its node declares."""
         if call.spec.lane == "gpu":
-            self._gpu_lane().submit(call)
+            batch = call.node.batch if not call.run.options.exact else None
+            if batch is not None:
+                fits = batch.key(call.inputs)
+                call.batch_key = None if fits is None else (call.spec.id, fits)
+            min(self._device_lanes(), key=lambda device: device.lane.load).lane.submit(call)
         elif call.node.is_async:
             call.task = self.spawn(self._await(call))
             call.task.add_done_callback(partial(self._awaited, call))
@@ -252,23 +258,46 @@ class Engine:
             return await perform_async(call, self.context(call))
         return await asyncio.to_thread(perform, call, self.context(call))
 
-    def _perform_on_host(self, call: Call) -> Outcome:
+    def _perform_on_host(self, calls: Sequence[Call]) -> list[Outcome]:
         if self._adapter is not None:
             self._adapter.enter_host_thread()
-        outcome = perform(call, self.context(call))
-        self.learn(call.spec, outcome.seconds)
-        return outcome
+        return [perform(call, self.context(call)) for call in calls]
 
-    def _gpu_lane(self) -> ThreadLane:
+    def _device_lanes(self) -> list[_Device]:
         if not self._devices:
             for device in self.adapter.lanes():
                 arbiter = Arbiter(self.adapter, device, self.library.load, self._device_bytes)
+                limits = BatchLimits()
+                place = Workplace(self.adapter, arbiter, limits, partial(self._make_room, device))
+                lane = ThreadLane(
+                    str(device), 1, partial(self._perform_at, place), self._started, self.settle, partial(_at_once, limits)
+                )
+                self._devices.append(_Device(lane, place))
+                values = self.adapter.value_bytes(device)
+                if values is not None:
+                    self.memory.set_budget(str(device), values)
+        return self._devices
 
-                def work(call: Call, arbiter: Arbiter = arbiter) -> Outcome:
-                    return perform_on_device(call, self.context(call), self.adapter, arbiter)
+    def _perform_at(self, place: Workplace, calls: Sequence[Call]) -> list[Outcome]:
+        return perform_on_device(calls, [self.context(call) for call in calls], place)
 
-                self._devices.append(ThreadLane(str(device), 1, work, self._started, self.settle))
-        return min(self._devices, key=lambda lane: lane.load)
+    def _make_room(self, device: Any) -> None:
+        """On a device's thread, out of memory: cached values leave it, or the host where values lie there."""
+
+        async def leave() -> None:
+            values = self.adapter.value_bytes(device)
+            await self.cache.drain()
+            self.memory.leave(HOST if values is None else str(device))
+
+        with contextlib.suppress(Exception):
+            asyncio.run_coroutine_threadsafe(leave(), self._loop).result(timeout=30)
+        gc.collect()
+        self.adapter.release(device)
+
+    def _spill(self, result: Result, seconds: float) -> None:
+        """A result leaves a device for the host's memory."""
+        if not self._closed:
+            self.spawn(self.cache.to_host(result, seconds))
 
     @property
     def adapter(self) -> DeviceAdapter:
@@ -283,83 +312,62 @@ class Engine:
     def settle(self, call: Call, outcome: Outcome) -> None:
         """A call is over: keep its result, and tell everybody who waits for it."""
         self.in_flight.pop(call.key, None)
+        if call.spec.lane == "cpu" and not call.node.is_async:
+            self.costs.learn(call.spec, outcome.seconds)
         outcome = self.keep(call, outcome)
         call.run.take(call, outcome)
         for run, index in call.waiters:
             run.take_shared(index, call, outcome)
 
     def keep(self, call: Call, outcome: Outcome) -> Outcome:
-        """Put what a call gave into memory, unless it is never cached or a file changed while it was used."""
-        if outcome.values is None or call.volatile:
+        """Put what a call gave into the cache, unless it is never cached or a file changed while it was used."""
+        if outcome.values is None:
             return outcome
-        call.volatile = not all(file.unchanged() for file in call.files)
-        if not call.volatile:
-            try:
-                nbytes = self.nbytes(call.spec, outcome.values)
-            except Exception as error:  # the socket type's own code
-                return failure(call.path, call.spec.id, error)
-            self.memory.put(call.key, Result(call.key, outcome.values), nbytes, outcome.seconds)
+        call.volatile = call.volatile or not all(file.unchanged() for file in call.files)
+        if call.volatile:
+            outcome.result = Result(call.key, outcome.values, None, True)
+            return outcome
+        try:
+            outcome.result = self.cache.keep(call.spec, call.key, outcome.values, outcome.cost)
+        except Exception as error:  # the socket type's own code
+            return failure(call.path, call.spec.id, error)
         return outcome
 
     def context(self, call: Call) -> Context:
         """The context of a call. Its reports hop to the loop; previews are made only when somebody listens."""
         post = self._loop.call_soon_threadsafe
         run = call.run
-        context = Context(node=call.path, is_cancelled=lambda: call.abandoned)
+        context = Context(node=call.path, is_cancelled=lambda: call.abandoned, asker=run.options.asker)
+        if self._scratch is not None:
+            context.scratch_root = self._scratch / call.key.partition("!")[0]
         if run.listener is not None:
             context.on_progress = lambda done, total: _quietly(post, run.on_progress, call, done, total)
             context.on_preview = lambda preview: _quietly(post, run.on_preview, call, preview)
         return context
 
-    # ---- what is known of node types ----
+    def _packs_digest(self) -> str:
+        """The digest of every node type's revision."""
+        return digest("\0".join(f"{name} {spec.revision}" for name, spec in sorted(self.library.catalog.nodes.items())))
 
-    def is_cheap(self, spec: NodeSpec) -> bool:
-        return self._costs.get(spec.id, 1.0) < CHEAP_SECONDS
+    # ---- letting go ----
 
-    def learn(self, spec: NodeSpec, seconds: float) -> None:
-        """Remember what a node type costs: the mean that halves the past."""
-        known = self._costs.get(spec.id)
-        self._costs[spec.id] = seconds if known is None else (known + seconds) / 2
-
-    def sockets_of(self, spec: NodeSpec) -> Mapping[str, SocketType]:
-        """The socket types of a node type's inputs, where the pack has said something about them."""
-        found = self._sockets.get(id(spec))
-        if found is None:
-            by_input = {item.name: self._socket(item.type) for item in spec.inputs if not item.lazy}
-            found = (spec, {name: socket for name, socket in by_input.items() if socket is not None})
-            self._sockets[id(spec)] = found
-        return found[1]
-
-    def _socket(self, expr: TypeExpr) -> SocketType | None:
-        if expr.kind == "socket":
-            return self.library.sockets.get(expr.name)
-        return self._socket(expr.args[0]) if expr.kind in ("list", "optional") else None
-
-    def nbytes(self, spec: NodeSpec, values: Mapping[str, Any]) -> int:
-        """What keeping these outputs costs."""
-        found = self._sizers.get(id(spec))
-        if found is None:
-            sizers = {}
-            for output in spec.outputs:
-                socket = self._socket(output.type)
-                sizers[output.name] = socket.nbytes if socket else None
-            found = self._sizers[id(spec)] = (spec, sizers)
-        return sum(_size(value, found[1].get(name)) for name, value in values.items())
+    async def free(self) -> Freed:
+        """Give memory back now: cached values (on disk they stay) and networks that nothing is using at the moment."""
+        await self.cache.drain()
+        values = sum(self.memory.used_by_device.values())
+        self.memory.clear()
+        networks = 0
+        for device in self._devices:
+            networks += await device.lane.ask(device.place.arbiter.drop_unused)
+        gc.collect()
+        for device in self._devices:
+            await device.lane.ask(partial(self.adapter.release, device.place.arbiter.device))
+        return Freed(values, networks)
 
 
-def _size(value: Any, sizer: Callable[[Any], int] | None) -> int:
-    if type(value) in (int, float, bool):
-        return 32
-    if isinstance(value, (list, tuple)):
-        return 64 + sum(_size(item, sizer) for item in value)
-    if isinstance(value, dict):
-        return 64 + sum(_size(item, sizer) for item in value.values())
-    if isinstance(value, (str, bytes)):
-        return 64 + len(value)
-    if sizer is not None:
-        return sizer(value)
-    size = getattr(value, "nbytes", None)
-    return size if isinstance(size, int) else 256
+def _at_once(limits: BatchLimits, call: Call) -> int:
+    batch = call.node.batch
+    return 1 if batch is None else limits.at_once(call.batch_key, batch.limit)
 
 
 def _quietly(post: Callable[..., Any], call: Callable[..., None], *arguments: float | Preview | Call) -> None:

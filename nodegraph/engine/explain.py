@@ -1,116 +1,168 @@
-"""Why a node hit or missed: its inputs now, beside its inputs when it last ran in this document."""
+"""Why a node hit or missed: its inputs now, beside its inputs when it last ran in this document.
+
+The last runs of each document are remembered without their results, here and (given a journal) across processes.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from nodegraph.engine.states import THERE
+from nodegraph.engine.remember import RunRows, remembered, told
+from nodegraph.engine.shapes import shape_signatures
+from nodegraph.engine.states import COMPUTED, LOST
+from nodegraph.graph.document import Document
 from nodegraph.graph.plan import PlanNode
-from nodegraph.graph.values import shown
+from nodegraph.sdk.spec import NodeSpec
+from nodegraph.store.journal import LARGEST_RUN, Cost, Journal, Timed
+from nodegraph.store.past import Long, PastNode
 
 if TYPE_CHECKING:
+    from nodegraph.engine.engine import Engine
     from nodegraph.engine.run import Run
 
-_DOCUMENTS = 32
+_DOCUMENTS = 64
 _RUNS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A run that is over, without its results: enough to compare the next one with."""
+    """The last runs of a document, the latest first: nodes by path."""
 
-    nodes: Sequence[PlanNode]
-    static: Sequence[str]
-    state: Sequence[int]
-    index: Mapping[str, int]
-    before: Past | None
+    runs: tuple[Mapping[str, PastNode], ...]
 
-    def find(self, path: str) -> tuple[Past, int] | None:
-        """The latest run that knew a node of this path."""
-        past: Past | None = self
-        while past is not None:
-            if path in past.index:
-                return past, past.index[path]
-            past = past.before
-        return None
+    def last_ran(self, path: str) -> tuple[Mapping[str, PastNode], PastNode] | None:
+        """The latest run that had a result of the node at this path, else the latest that knew it."""
+        known = None
+        for rows in self.runs:
+            row = rows.get(path)
+            if row is not None and row.had_result:
+                return rows, row
+            known = known or (row and (rows, row))
+        return known
 
     def had(self, path: str, key: str) -> bool:
-        """Whether a node of this path and static key had its result in any of these runs."""
-        past: Past | None = self
-        while past is not None:
-            j = past.index.get(path)
-            if j is not None and past.static[j] == key and past.state[j] in THERE:
-                return True
-            past = past.before
-        return False
+        """Whether the node at this path had its result under this static key in any of these runs."""
+        rows = (run.get(path) for run in self.runs)
+        return any(row is not None and row.key == key and row.had_result for row in rows)
 
 
 class History:
-    """The last runs of each document, for explanations only."""
+    """The last runs of each document, for explanations and forecasts only."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = journal
         self._documents: OrderedDict[str, Past] = OrderedDict()
+
+    def of(self, document: Document) -> Past | None:
+        """The document's past. The first time it is read from the journal: ask on a thread where milliseconds matter."""
+        name = document.id or document.title
+        past = self._documents.get(name)
+        if past is None:
+            past = Past(tuple(self.journal.runs(name)) if self.journal is not None and name else ())
+            past = self._documents.setdefault(name, past)
+        return past if past.runs else None
+
+    def last(self, run: Run) -> Past | None:
+        """The past of the document that a run is of."""
+        return self.of(run.plan.document)
 
     def add(self, run: Run) -> None:
         """Remember a run that has ended."""
-        name = _name(run)
-        before = self._documents.pop(name, None)
-        chain, past = 1, before
-        while past is not None and chain < _RUNS:
-            chain, past = chain + 1, past.before
-        if past is not None and before is not None:  # the chain is full: the oldest go, those they knew are "first run" again
-            before = replace(before, before=None)
-        index = {node.id: i for i, node in enumerate(run.nodes)}
-        self._documents[name] = Past(run.nodes, run.static, run.state, index, before)
+        document = run.plan.document
+        name, rows = document.id or document.title, RunRows(run)
+        past = self.of(document)
+        if past is not None and _says_nothing_new(run, past.runs[0]):
+            return
+        self._documents[name] = Past((rows, *(past.runs[: _RUNS - 1] if past else ())))
+        self._documents.move_to_end(name)
         while len(self._documents) > _DOCUMENTS:
             self._documents.popitem(last=False)
+        if self.journal is not None and name and len(run.nodes) <= LARGEST_RUN:
+            engine, nodes, static = run.engine, run.nodes, run.static
+            sizes: Mapping[int, int] = getattr(run, "nbytes", {})
+            costs = {i: Cost(ms, run.peak.get(i), sizes.get(i)) for i, ms in run.ms.items()}
+            self.journal.add_run(name, lambda: rows, lambda: timed(engine, nodes, static, costs))
 
-    def last(self, run: Run) -> Past | None:
-        """The last run of the same document."""
-        return self._documents.get(_name(run))
+
+def timed(engine: Engine, nodes: Sequence[PlanNode], static: Sequence[str], costs: Mapping[int, Cost]) -> list[Timed]:
+    """What the computed nodes of a run took, under what it is to be found again."""
+    shapes = shape_signatures(nodes)
+    return [Timed(nodes[i].spec.id, profile_of(engine, nodes[i].spec), shapes[i], static[i], cost) for i, cost in costs.items()]
+
+
+def profile_of(engine: Engine, spec: NodeSpec) -> str:
+    """The numerics profile that a node's time belongs to: the device's, or none for nodes of other lanes."""
+    return engine.adapter.profile() if spec.lane == "gpu" and not spec.composite else ""
+
+
+def _says_nothing_new(run: Run, latest: Mapping[str, PastNode]) -> bool:
+    """Whether a run that computed nothing gave what the one before it gave, which knows more. Keys tell of all before them."""
+    if COMPUTED in run.state or any(state in run.state for state in LOST):
+        return False
+    rows = ((latest.get(run.nodes[wanted.source].id), run.static[wanted.source]) for wanted in run.plan.wanted)
+    return all(row is not None and row.key == key and row.had_result for row, key in rows)
+
+
+# ---- reasons ----
 
 
 def reason_for_miss(nodes: Sequence[PlanNode], static: Sequence[str], moving: Sequence[bool], i: int, past: Past | None) -> str:
     """Why a node had to be computed: what is different from when it last ran in this document."""
-    if nodes[i].spec.cache == "never":
+    node = nodes[i]
+    if node.spec.cache == "never":
         return "it runs each time"
-    found = past.find(nodes[i].id) if past else None
-    return "first run here" if found is None else _difference(nodes, static, moving, i, *found)
-
-
-def _name(run: Run) -> str:
-    return run.plan.document.id or run.plan.document.title
-
-
-def _difference(nodes: Sequence[PlanNode], static: Sequence[str], moving: Sequence[bool], i: int, past: Past, j: int) -> str:
-    now, old = nodes[i], past.nodes[j]
-    if old.spec.id != now.spec.id:
-        return f"the node was a {old.spec.id}"
-    if old.spec.revision != now.spec.revision:
+    found = past.last_ran(node.id) if past else None
+    if past is None or found is None:
+        return "first run here"
+    if not moving[i] and past.had(node.id, static[i]):
+        return "no longer in the cache"
+    rows, old = found
+    if old.type != node.spec.id:
+        return f"the node was a {old.type}"
+    if old.revision != node.spec.revision:
         return "the code of its pack changed"
-    reasons = []
-    for name, value in now.values.items():
-        if name not in old.values:
-            reasons.append(f"{name} was linked, is now {shown(value)}")
-        elif old.values[name] != value:
-            reasons.append(f"{name} changed from {shown(old.values[name])} to {shown(value)}")
-    before = {(link.input, k): link for k, link in enumerate(old.links)}
-    for k, link in enumerate(now.links):
-        other = before.get((link.input, k))
-        source = nodes[link.source].id
-        if other is None or past.nodes[other.source].id != source or other.output != link.output:
-            reasons.append(f"{link.input} now comes from {source}.{link.output}")
-        elif past.static[other.source] != static[link.source]:
-            reasons.append(f"{link.input} changed (from {source})")
-    if len(old.links) > len(now.links):
-        reasons.append("a link was removed")
+    reasons = [*_changed_values(node, old), *_changed_links(nodes, static, node, rows, old)]
     if reasons:
         return "; ".join(dict.fromkeys(reasons))
-    if past.static[j] != static[i]:
+    if old.key != static[i]:
         return "a file or the device changed"
     if moving[i]:
         return "something before it runs each time"
-    return "no longer in memory" if past.had(nodes[i].id, static[i]) else "it was not finished before"
+    return "it was not needed before" if old.state == "not_needed" else "it was not finished before"
+
+
+def _changed_values(node: PlanNode, old: PastNode) -> Iterator[str]:
+    for name, value in node.values.items():
+        spec = node.spec.input_by_name.get(name)
+        now = remembered(value, spec)
+        if name not in old.values:
+            yield f"{name} was linked, is now {told(now)}"
+        elif old.values[name] != now:
+            yield _change(name, old.values[name], now)
+
+
+def _change(name: str, old: Any, now: Any) -> str:
+    before, after = told(old), told(now)
+    if before != after:
+        return f"{name} changed from {before} to {after}"
+    if isinstance(old, Long) or not isinstance(old, str) or not isinstance(now, str):
+        return f"{name} changed after its first {len(before)} characters"
+    same = next((i for i, (a, b) in enumerate(zip(old, now, strict=False)) if a != b), min(len(old), len(now)))
+    start = max(0, same - 20)
+    return f"{name} changed from ...{old[start : start + 50]!r} to ...{now[start : start + 50]!r}"
+
+
+def _changed_links(
+    nodes: Sequence[PlanNode], static: Sequence[str], node: PlanNode, rows: Mapping[str, PastNode], old: PastNode
+) -> Iterator[str]:
+    for k, link in enumerate(node.links):
+        source = nodes[link.source].id
+        if k >= len(old.links) or old.links[k] != (link.input, source, link.output):
+            yield f"{link.input} now comes from {source}.{link.output}"
+        elif source not in rows or rows[source].key != static[link.source]:
+            yield f"{link.input} changed (from {source})"
+    if len(old.links) > len(node.links):
+        yield "a link was removed"

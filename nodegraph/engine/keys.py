@@ -24,10 +24,14 @@ Token = str
 
 
 class Hasher:
-    """Makes keys. `profile` gives the numerics profile that guards nodes of the gpu lane; asked for only when one appears."""
+    """Makes keys. `profile` gives the numerics profile that guards nodes of the gpu lane; asked for only when one appears.
 
-    def __init__(self, profile: Callable[[], str]) -> None:
-        self._profile = profile
+    With `exact`, nodes that can run in batches get other keys than without: exact results never come from a batch. What a
+    composite becomes depends on every pack, so its keys hold `packs`, the digest of all revisions.
+    """
+
+    def __init__(self, profile: Callable[[], str], exact: bool = True, packs: Callable[[], str] = str) -> None:
+        self._profile, self._exact, self._packs = profile, exact, packs
         self._heads: dict[int, tuple[NodeSpec, str, tuple[str, ...]]] = {}
 
     def key(self, spec: NodeSpec, tokens: Mapping[str, Token]) -> str:
@@ -42,7 +46,11 @@ class Hasher:
         return digest("\0".join(parts))
 
     def _head(self, spec: NodeSpec) -> tuple[NodeSpec, str, tuple[str, ...]]:
-        profile = self._profile() if spec.lane == "gpu" and not spec.composite else ""
+        profile = self._profile() if spec.lane == "gpu" or spec.composite else ""
+        if spec.batched or spec.composite:
+            profile += " exact" if self._exact else " batched"
+        if spec.composite:
+            profile += f" {self._packs()}"
         made = (spec, f"{spec.id}\0{spec.revision}\0{profile}", tuple(item.name for item in spec.inputs))
         self._heads[id(spec)] = made
         return made

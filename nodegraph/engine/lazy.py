@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nodegraph.engine.cache import Fetch
 from nodegraph.engine.calls import Call, Lost
 from nodegraph.engine.gather import Linked, linked
 from nodegraph.engine.keys import digest
@@ -25,15 +26,19 @@ if TYPE_CHECKING:
 
 async def run_lazy(run: Run, call: Call) -> None:
     """Find the node's result by its trace, or run it and record the trace."""
-    i, memory = call.index, run.engine.memory
+    i, cache = call.index, run.cache
     run.state[i] = QUEUED
     call.key = digest(f"{call.key}\0lazy")  # what follows grows it; a node of this type without links has the key so far
     known: dict[str, Any] = {}
+    waited = 0.0
     trail: list[tuple[str, str]] = []  # (key, name) in the order awaited
 
     async def awaited(name: str) -> Any:
+        nonlocal waited
         if name not in known:
+            start = time.perf_counter()
             value, token, volatile = await _evaluate(run, call, name)
+            waited += time.perf_counter() - start
             if name not in known:  # awaited twice at the same time
                 convert = call.node.converters.get(name)
                 known[name] = convert(value) if convert is not None and value is not None else value
@@ -44,10 +49,13 @@ async def run_lazy(run: Run, call: Call) -> None:
 
     try:
         while not call.volatile:
-            entry = memory.get(call.key)
+            entry = cache.entry(call.key)
+            where = "in memory"
+            if isinstance(entry, Fetch):
+                entry, where = (await cache.load(entry.keys)).get(call.key), "on disk"
             if isinstance(entry, Result):
-                run.alias(i, Alias(call.key))
-                run.finish(i, entry, HIT, "in memory, chosen inputs came out the same")
+                run.alias(i, Alias(call.key), entry.durable)
+                run.finish(i, entry, HIT, f"{where}, chosen inputs came out the same")
                 return
             if not isinstance(entry, Trace):
                 break
@@ -56,13 +64,13 @@ async def run_lazy(run: Run, call: Call) -> None:
             except Lost:  # the node may know what to do without it
                 break
         _offer(run, call, awaited)
-        start = time.perf_counter()
+        waited = 0.0
         outcome = await run.engine.perform_lazy(call)
-        outcome.seconds = time.perf_counter() - start
+        outcome.seconds = outcome.cost = max(0.0, outcome.seconds - waited)
         outcome = run.engine.keep(call, outcome)
-        if outcome.values is not None and not call.volatile:
+        if outcome.result is not None and not call.volatile:
             for before, name in trail:
-                memory.put(before, Trace(name))
+                cache.note(before, Trace(name), outcome.result.durable)
         run.take(call, outcome)
     except Lost as lost:
         run.skip(i, lost.source)

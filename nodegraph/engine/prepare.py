@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.engine.access import FileAccess
-from nodegraph.engine.keys import Hasher, file_token, list_token, place_token, ref_token, value_token
+from nodegraph.engine.keys import Hasher, file_token, linked_token, list_token, place_token, ref_token, value_token
 from nodegraph.graph.plan import Plan, PlanLink, PlanNode
 from nodegraph.store import Place, Result
 
@@ -20,13 +20,14 @@ class Prepared(NamedTuple):
 
     plan: Plan
     files: FileAccess
+    hasher: Hasher
     static: list[str]
     moving: list[bool]
 
 
 def with_static_keys(plan: Plan, files: FileAccess, hasher: Hasher) -> Prepared:
     """Give every node of a plan its static key: one hash each. Raises NodeError for files that are not there."""
-    prepared = Prepared(plan, files, [], [])
+    prepared = Prepared(plan, files, hasher, [], [])
     extend_static_keys(plan.nodes, prepared.static, prepared.moving, hasher, files, ())
     return prepared
 
@@ -39,9 +40,10 @@ def extend_static_keys(
     files: FileAccess,
     results: Sequence[Result | None],
 ) -> None:
-    """Add the keys of the nodes that have none yet. Links from nodes whose result is known count by where it lies.
+    """Add the keys of the nodes that have none yet. Items of a list that is there count by where they lie, or by their value.
 
-    Raises NodeError for files that are not there.
+    Other links count by their source's static key even where the result is known: which results are there already when a node
+    is expanded is a matter of luck, and a static key is to be the same in every run. Raises NodeError for files that are not there.
     """
     first = len(static)
     for node in nodes[first:]:
@@ -49,10 +51,9 @@ def extend_static_keys(
         takes_files = bool(node.spec.file_inputs)
         moves = node.spec.cache == "never"
         for link in node.links:
-            source = results[link.source] if link.source < first else None
-            if source is not None and not link.by_value:
-                token = ref_token(picked(source.ref(link.output), link))
-            else:
+            source = results[link.source] if link.source < first and (link.item or link.by_value) and not link.lazy else None
+            token = None if source is None else _known_token(source, link)
+            if token is None:
                 token = place_token(static[link.source], link.output, link.item)
             if link.mode in ("wrap", "one"):
                 token = list_token([token])
@@ -64,6 +65,18 @@ def extend_static_keys(
             moves = moves or moving[link.source] or (takes_files and node.spec.input_by_name[link.input].file != "")
         static.append(hasher.key(node.spec, tokens))
         moving.append(moves)
+
+
+def _known_token(source: Result, link: PlanLink) -> str | None:
+    """The token of what a link brings, where it is there: a small JSON value itself, or an item by where it lies."""
+    if link.by_value:
+        if source.hollow:
+            return None
+        value = source.values[link.output]
+        for i in link.item:
+            value = value[i]
+        return linked_token(value) if link.mode in ("direct", "one") else None
+    return ref_token(picked(source.ref(link.output), link)) if link.item else None
 
 
 def value_tokens(node: PlanNode, files: FileAccess) -> dict[str, str]:

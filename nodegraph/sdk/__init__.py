@@ -3,22 +3,25 @@
 Nothing here knows graphs, engines or tensors.
 """
 
+from nodegraph.sdk.batching import Inputs
 from nodegraph.sdk.builder import GraphBuilder, Link
 from nodegraph.sdk.context import Context, Preview
 from nodegraph.sdk.errors import Cancelled, InvalidWorkflow, NodeError, PackError, Problem
 from nodegraph.sdk.node import Node, composite, node
 from nodegraph.sdk.pack import Pack, loader
-from nodegraph.sdk.socket import Artifact, Codec, SocketType, socket
+from nodegraph.sdk.socket import Artifact, Buffer, Codec, SocketType, Storage, socket
 from nodegraph.sdk.values import Color, FilePath, Lazy, ModelFile, Secret, Seed
 
 __all__ = [
     "Artifact",
+    "Buffer",
     "Cancelled",
     "Codec",
     "Color",
     "Context",
     "FilePath",
     "GraphBuilder",
+    "Inputs",
     "InvalidWorkflow",
     "Lazy",
     "Link",
@@ -32,6 +35,7 @@ __all__ = [
     "Secret",
     "Seed",
     "SocketType",
+    "Storage",
     "composite",
     "loader",
     "node",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nodegraph.sdk.errors import Cancelled
+from nodegraph.sdk.errors import Cancelled, NodeError
+from nodegraph.sdk.socket import Artifact
 
 _LOG = logging.getLogger("nodegraph.node")
 
@@ -24,6 +25,20 @@ class Preview:
     width: int
     height: int
     rgb: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a node wants a person to decide: one of `choices`, by index. `pictures` go beside them, where there are any."""
+
+    node: str
+    text: str
+    choices: tuple[str, ...]
+    pictures: tuple[Artifact | None, ...] = ()
+
+
+Asker = Callable[[Question], Awaitable[int]]
+"""Asks a person, for as long as that takes; gives the index of the choice."""
 
 
 def _load_directly(recipe: Any) -> Any:
@@ -41,6 +56,7 @@ class Context:
     is_cancelled: Callable[[], bool] | None = None
     load: Callable[[Any], Any] = _load_directly
     scratch_root: Path | None = None
+    asker: Asker | None = None
     log: logging.Logger = _LOG
 
     def progress(self, done: float, total: float) -> None:
@@ -57,6 +73,16 @@ class Context:
         """Raise Cancelled if nobody wants this result any more; call it now and then in long work."""
         if self.is_cancelled and self.is_cancelled():
             raise Cancelled(self.node)
+
+    async def ask(self, text: str, choices: Sequence[str], pictures: Sequence[Artifact | None] = ()) -> int:
+        """Let a person choose; the node waits and keeps no lane busy. Raises NodeError where there is nobody to ask."""
+        if self.asker is None:
+            hint = f"Answer beforehand: --answer {self.node}=N, from 0 to {len(choices) - 1}."
+            raise NodeError("A person has to decide here, and this run can ask nobody.", got=text, hint=hint)
+        chosen = await self.asker(Question(self.node, text, tuple(choices), tuple(pictures)))
+        if not 0 <= chosen < len(choices):
+            raise NodeError("There is no such choice.", expected=f"0 to {len(choices) - 1}", got=str(chosen))
+        return chosen
 
     def resident(self, recipe: Any) -> Any:
         """The network that a recipe describes, loaded on this node's device."""

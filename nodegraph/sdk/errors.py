@@ -38,6 +38,8 @@ class Problem:
         text = f"{self.place}: {self.message}" if self.place else self.message
         if self.expected and self.got:
             text += f" Expected {self.expected}, got {self.got}."
+        elif self.got:
+            text += f" ({self.got})"
         return f"{text} {self.hint}" if self.hint else text
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, update_wrapper
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, TypeVar, get_origin
 
 from nodegraph.sdk.annotations import Parameter, input_parameter, outputs_of, title_of
+from nodegraph.sdk.batching import Batched, Inputs
 from nodegraph.sdk.builder import GraphBuilder, links_in
 from nodegraph.sdk.context import Context
 from nodegraph.sdk.errors import Problem
@@ -17,6 +18,7 @@ from nodegraph.sdk.socket import SocketType
 from nodegraph.sdk.spec import CachePolicy, InputSpec, Lane, NodeSpec, OutputSpec
 
 Check = Callable[..., Iterable[Problem] | None]
+RunMany = TypeVar("RunMany", bound=Callable[[Sequence[Inputs]], Sequence[Any]])
 
 
 class Node:
@@ -57,6 +59,7 @@ class Node:
         self.check = check
         self.permissions = tuple(sorted(permissions))
         self.composite = composite
+        self.batch: Batched | None = None
         self._names = names
         if self.is_async and self.lane != "io":
             raise TypeError(f"{self.name}: an async node runs on the io lane, not {self.lane}")
@@ -72,6 +75,19 @@ class Node:
         signature = inspect.signature(self.function)
         shown = [item for name, item in signature.parameters.items() if self._hints.get(name) not in (Context, GraphBuilder)]
         return links[0].builder.add(self, **signature.replace(parameters=shown).bind_partial(*args, **kwargs).arguments)
+
+    def batched(self, *, key: Callable[[Inputs], Hashable], limit: int = 64) -> Callable[[RunMany], RunMany]:
+        """Declare how several calls run at once: the function takes a list of `Inputs` and gives as many results.
+
+        Calls with equal `key(inputs)` may meet in one batch, whatever run or branch they come from; None fits nothing. A
+        result that is an exception fails its own call alone.
+        """
+
+        def decorate(run: RunMany) -> RunMany:
+            self.batch = Batched(run, key, limit)
+            return run
+
+        return decorate
 
     def __repr__(self) -> str:
         return f"<node {self.name}>"
@@ -158,6 +174,7 @@ class Node:
             composite=self.composite,
             checked=self.check is not None,
             cache=self.cache,
+            batched=self.batch is not None,
             deprecated=self.deprecated,
             permissions=self.permissions,
         )

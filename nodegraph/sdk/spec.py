@@ -69,6 +69,7 @@ class NodeSpec:
     composite: bool = False
     checked: bool = False  # the pack has a function that looks at the typed values before a run
     cache: CachePolicy = "content"
+    batched: bool = False  # several calls can run at once
     deprecated: str = ""
     permissions: tuple[str, ...] = field(default=())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import re
 import threading
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -89,11 +92,31 @@ class TorchDevice:
             return True
         return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
+    def wanted_bytes(self, error: BaseException) -> int | None:
+        found = _WANTED.search(str(error))
+        return None if found is None else int(float(found[1]) * _UNITS[found[2].lower()])
+
+    def value_bytes(self, device: torch.device) -> int | None:
+        """A tenth of a GPU's memory may hold cached values; the rest is for networks and for the work itself."""
+        return torch.cuda.get_device_properties(device).total_memory // 10 if device.type == "cuda" else None
+
     def release(self, device: torch.device) -> None:
         if device.type == "cuda":
             torch.cuda.empty_cache()
         elif device.type == "mps":
             torch.mps.empty_cache()
+        else:
+            _trim_heap()
+
+
+_WANTED = re.compile(r"tried to allocate ([0-9.]+) ?(bytes|[KMG]iB)", re.IGNORECASE)
+_UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+def _trim_heap() -> None:
+    """Give what glibc keeps for later back to the system; other allocators have no such call."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _version(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodegraph import Codec
+from nodegraph import Buffer, Codec
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -60,44 +60,95 @@ def to_host(value: Any) -> Any:
     return map_tensors(value, lambda tensor: tensor.cpu())
 
 
+def buffer(tensor: Tensor) -> Buffer:
+    """A dense tensor's bytes; those of a contiguous one in the host's memory are not copied."""
+    if tensor.dtype not in _DTYPE_NAMES:
+        raise TypeError(f"tensors of {tensor.dtype} have no name in safetensors files")
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return Buffer(_DTYPE_NAMES[tensor.dtype], tuple(tensor.shape), flat.view(torch.uint8).numpy().data)
+
+
+def tensor(buffer: Buffer) -> Tensor:
+    """The tensor that a buffer holds, in memory of its own.
+
+    That memory is torch's, hence aligned as a computed tensor's is: matrix libraries may round otherwise where it is not.
+    """
+    made = torch.empty(buffer.shape, dtype=_DTYPES[buffer.dtype])
+    if made.numel():
+        made.reshape(-1).view(torch.uint8).numpy().data[:] = memoryview(buffer.data).cast("B")
+    return made
+
+
 def codec(class_named: Callable[[str], type]) -> Codec:
     """The codec of plain tensors and of frozen dataclasses made of tensors, JSON values and one another.
 
     A value becomes JSON in which `{"$tensor": NAME}` stands for a tensor and `{"$class": NAME, ...}` for a dataclass, which
-    `class_named` finds again.
+    `class_named` finds again. Encoding raises TypeError for what would not come back as it was.
     """
 
-    def encode(value: Any) -> tuple[Any, Mapping[str, Tensor]]:
-        tensors: dict[str, Tensor] = {}
+    def encode(value: Any) -> tuple[Any, Mapping[str, Buffer]]:
+        buffers: dict[str, Buffer] = {}
         names: dict[int, str] = {}  # a tensor that stands in two places is written once
 
         def plain(item: Any, name: str) -> Any:
             if isinstance(item, Tensor):
                 if id(item) not in names:
                     names[id(item)] = name
-                    tensors[name] = item.detach().cpu().contiguous()
+                    buffers[name] = buffer(item)
                 return {"$tensor": names[id(item)]}
             if is_dataclass(item) and not isinstance(item, type):
+                if class_named(type(item).__name__) is not type(item):
+                    raise TypeError(f"{type(item).__name__} is not a class that this codec can find again")
                 rows = {field.name: plain(getattr(item, field.name), f"{name}.{field.name}") for field in fields(item)}
                 return {"$class": type(item).__name__, **rows}
             if isinstance(item, Mapping):
                 return {"$map": {key: plain(entry, f"{name}.{key}") for key, entry in item.items()}}
-            if isinstance(item, tuple):
+            if type(item) is tuple:
                 return {"$tuple": [plain(entry, f"{name}.{i}") for i, entry in enumerate(item)]}
-            return item
+            if type(item) is list:
+                return [plain(entry, f"{name}.{i}") for i, entry in enumerate(item)]
+            if item is None or type(item) in (bool, int, float, str):
+                return item
+            raise TypeError(f"{name} holds a {type(item).__name__}, which this codec does not know")
 
-        return plain(value, "value"), tensors
+        return plain(value, "value"), buffers
 
-    def decode(data: Any, tensors: Mapping[str, Any]) -> Any:
-        if not isinstance(data, dict):
-            return data
-        if "$tensor" in data:
-            return tensors[data["$tensor"]]
-        if "$map" in data:
-            return MappingProxyType({key: decode(item, tensors) for key, item in data["$map"].items()})
-        if "$tuple" in data:
-            return tuple(decode(item, tensors) for item in data["$tuple"])
-        made = {key: decode(item, tensors) for key, item in data.items() if key != "$class"}
-        return class_named(data["$class"])(**made)
+    def decode(data: Any, buffers: Mapping[str, Buffer]) -> Any:
+        tensors: dict[str, Tensor] = {}
+
+        def made(item: Any) -> Any:
+            if isinstance(item, list):
+                return [made(entry) for entry in item]
+            if not isinstance(item, dict):
+                return item
+            if "$tensor" in item:
+                name = item["$tensor"]
+                if name not in tensors:
+                    tensors[name] = tensor(buffers[name])
+                return tensors[name]
+            if "$map" in item:
+                return MappingProxyType({key: made(entry) for key, entry in item["$map"].items()})
+            if "$tuple" in item:
+                return tuple(made(entry) for entry in item["$tuple"])
+            return class_named(item["$class"])(**{key: made(entry) for key, entry in item.items() if key != "$class"})
+
+        return made(data)
 
     return Codec(encode, decode)
+
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}

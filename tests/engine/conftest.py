@@ -41,6 +41,12 @@ class PretendedDevice:
     def is_out_of_memory(self, error: BaseException) -> bool:
         return isinstance(error, MemoryError)
 
+    def wanted_bytes(self, error: BaseException) -> int | None:
+        return 3 << 30
+
+    def value_bytes(self, device: Any) -> int | None:
+        return None
+
     def release(self, device: Any) -> None:
         self.released += 1
 

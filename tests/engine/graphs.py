@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from nodegraph import Context, GraphBuilder, Lazy, NodeError, Pack, composite, node, socket
-from nodegraph.engine import Engine, Library, RunResult
+from nodegraph.engine import Engine, Library, RunOptions, RunResult
 from nodegraph.graph import compile_document
 from nodegraph.graph.document import document_from
 
@@ -329,7 +329,8 @@ class Lab:
         document = document_from({"nodegraph": 1, "id": "lab", "nodes": nodes})
         if count_anew:
             self.bench.calls.clear()
-        return await self.engine.run(compile_document(document, self.engine.library.catalog, wanted), **options)
+        plan = compile_document(document, self.engine.library.catalog, wanted)
+        return await self.engine.run(plan, RunOptions(**options))
 
     @property
     def calls(self) -> dict[str, int]:

@@ -81,4 +81,4 @@ async def test_a_run_whose_results_do_not_fit_still_succeeds_and_explains_what_i
         again = await lab.run(nodes)
     assert values(again) == {"end": 20}
     lost = [row for name, row in again.nodes.items() if row["state"] == "computed" and name != "end"]
-    assert lost == [] or all(row["reason"] == "no longer in memory" for row in lost)
+    assert lost == [] or all(row["reason"] == "no longer in the cache" for row in lost)

@@ -22,7 +22,18 @@ from hypothesis import strategies as st
 from engine.conftest import PretendedDevice
 from engine.graphs import Bench, Box, library
 from engine.oracle import CHANGING, KINDS, Graph, Lost, Made, Seed, as_document, oracle, resolve
-from nodegraph.engine import Engine, Event, NodeFailed, NodeFinished, NodeStarted, RunFinished, RunResult, RunStarted, keys
+from nodegraph.engine import (
+    Engine,
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeStarted,
+    RunFinished,
+    RunOptions,
+    RunResult,
+    RunStarted,
+    keys,
+)
 from nodegraph.graph import compile_document
 from nodegraph.graph.document import document_from
 
@@ -42,7 +53,7 @@ class World:
     async def run(self, graph: Graph, wanted: list[str], listener: Callable[[Event], None] | None = None) -> RunResult:
         document = document_from({"nodegraph": 1, "id": "random", "nodes": as_document(graph)})
         plan = compile_document(document, self.engine.library.catalog, wanted)
-        return await self.engine.run(plan, listener=listener)
+        return await self.engine.run(plan, RunOptions(listener))
 
     async def check(self, graph: Graph, wanted: list[str]) -> RunResult:
         """Run and compare with the oracle."""
