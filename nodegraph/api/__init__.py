@@ -1,9 +1,32 @@
-"""nodegraph from Python: sessions, workflows, graphs.
+"""nodegraph from Python: sessions, workflows, graphs, forecasts.
 
-The command line is built on this and on nothing below it that a script could not use too.
+The command line is built on this and on nothing below it that a script could not use too. Names are imported on demand, so
+that commands which run nothing do not wait for the engine.
 """
 
-from nodegraph.api.session import Session, default_session
-from nodegraph.api.workflow import Graph, Result, RunFailed, Workflow, load
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nodegraph.api.session import Session, default_session
+    from nodegraph.api.workflow import Graph, Result, RunFailed, Workflow, load
+
+_HOMES = {
+    "Graph": "workflow",
+    "Result": "workflow",
+    "RunFailed": "workflow",
+    "Session": "session",
+    "Workflow": "workflow",
+    "default_session": "session",
+    "load": "workflow",
+}
 
 __all__ = ["Graph", "Result", "RunFailed", "Session", "Workflow", "default_session", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"nodegraph.api.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'nodegraph.api' has no attribute {name!r}")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from nodegraph.sdk.errors import PackError
 
+DISK_BYTES = 10 << 30
+"""The default budget of the cache on disk."""
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -30,3 +33,13 @@ def data_folder(given: Path | None = None) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("nodegraph", appauthor=False)
+
+
+def cache_folder(data: Path) -> Path:
+    """Where in the data folder cached results lie."""
+    return data / "cache"
+
+
+def journal_file(data: Path) -> Path:
+    """What past runs left behind: their nodes, times and thumbnails."""
+    return data / "journal.sqlite"

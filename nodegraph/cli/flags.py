@@ -17,7 +17,9 @@ from nodegraph.sdk.spec import InputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.sdk.values import MAX_SEED
 
-OWN_OPTIONS = frozenset({"set", "only", "out", "json", "explain", "plan", "quiet", "data", "models", "help"})
+OWN_OPTIONS = frozenset(
+    {"set", "only", "out", "json", "explain", "plan", "quiet", "batched", "no-cache", "answer", "data", "models", "help"}
+)
 """What `run` itself takes. A workflow's input of such a name is set with --set."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -11,6 +12,7 @@ from rich.style import Style
 from rich.text import Text
 from rich.tree import Tree
 
+from nodegraph.cli.show import duration
 from nodegraph.engine import (
     Event,
     NodeExpanded,
@@ -38,6 +40,7 @@ class LiveView:
         self._types = {node.id: node.spec.id for node in plan.nodes}
         self._state: dict[str, str] = dict.fromkeys(self._top, "waiting")
         self._ms: dict[str, float] = {}
+        self._from: dict[str, str] = {}
         self._parts: dict[str, tuple[str, ...]] = {}
         self._progress: dict[str, tuple[float, float]] = {}
         self._preview: Preview | None = None
@@ -66,8 +69,10 @@ class LiveView:
                     self._progress[node] = (done, total)
                 case NodePreview(preview=preview):
                     self._preview = preview
-                case NodeFinished(node=node, state=state, ms=ms):
+                case NodeFinished(node=node, state=state, reason=reason, ms=ms):
                     self._state[node], self._ms[node] = state, ms
+                    if state == "hit":
+                        self._from[node] = "disk" if reason.startswith("on disk") else "memory"
                 case NodeFailed(node=node):
                     self._state[node] = "failed"
 
@@ -87,17 +92,17 @@ class LiveView:
         if name in self._parts:
             leaves = self._leaves(name)
             finished = sum(self._state[leaf] in ("computed", "hit") for leaf in leaves)
-            hits = sum(self._state[leaf] == "hit" for leaf in leaves)
+            hits = Counter(self._from[leaf] for leaf in leaves if self._state[leaf] == "hit")
             line.append("  ").append_text(bar(finished, len(leaves)))
-            if hits:
-                line.append(f"  {hits} from memory", style="blue")
+            for tier, count in sorted(hits.items()):
+                line.append(f"  {count} {'hits' if count > 1 else 'hit'} ({tier})", style="blue")
         elif state == "running" and name in self._progress:
             line.append("  ").append_text(bar(*self._progress[name]))
         ms = self._spent(name)
         if state in ("computed", "failed") and ms:
             line.append(f"  {duration(ms)}", style="cyan")
-        elif state == "hit":
-            line.append("  from memory", style="blue")
+        elif state == "hit" and name not in self._parts:
+            line.append(f"  hit ({self._from[name]})", style="blue")
         return line
 
     def _leaves(self, name: str) -> list[str]:
@@ -114,10 +119,6 @@ def bar(done: float, total: float) -> Text:
     share = min(1.0, done / total) if total else 1.0
     full = round(share * _BAR)
     return Text("━" * full, style="green").append("━" * (_BAR - full), style="grey30").append(f" {done:g}/{total:g}", style="")
-
-
-def duration(ms: float) -> str:
-    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 
 def thumbnail(preview: Preview) -> Text:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from nodegraph.sdk.errors import Problem
@@ -56,3 +57,30 @@ def refuse(problems: Sequence[Problem], as_json: bool, **more: Any) -> int:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         print_problems(problems, f"This cannot run: {count}.")
     return WRONG_INPUT
+
+
+def duration(ms: float) -> str:
+    """`431 ms`, `2.4 s`, `3 min 20 s`."""
+    if ms < 1000:
+        return f"{ms:.0f} ms" if ms >= 1 or not ms else f"{ms:.1g} ms"
+    if ms < 120_000:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(nbytes: float) -> str:
+    """Bytes as people say them: `540 MB`, `1.2 GB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if nbytes < 1000:
+            return f"{nbytes:.0f} {unit}" if unit == "bytes" or nbytes >= 10 else f"{nbytes:.1f} {unit}"
+        nbytes /= 1000
+    return f"{nbytes:.1f} TB"
+
+
+def table(*titles: str, right: Sequence[str] = ()) -> Table:
+    """A table without lines, its columns named."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        made.add_column(title, justify="right" if title in right else "left", no_wrap=title != "why")
+    return made

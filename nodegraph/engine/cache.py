@@ -186,8 +186,8 @@ class Cache:
             self.behind.put(key, partial(small_record, key, entry), 256, 0.0, entry)
             self._unreadable.discard(key)
 
-    async def forget(self, ref: Any) -> None:
-        """A value is not what its key says: it leaves every tier. Memory is rid of it before the first await."""
+    def forget(self, ref: Any) -> list[str]:
+        """A value is not what its key says: it is found no more. The keys are to be removed from disk too."""
         self.memory.forget(ref)
         keys = [place.key for place in _places_in(ref)]
         self._unreadable.update(keys)
@@ -195,8 +195,12 @@ class Cache:
             held = self._pending(key)
             if isinstance(held, Result):
                 held.volatile = True
+        return keys
+
+    async def remove(self, keys: list[str]) -> None:
+        """Remove from disk what may be on its way there still."""
         if self.disk is not None:
-            await self.drain()  # it may be on its way
+            await self.drain()
             await asyncio.to_thread(self.disk.remove, keys)
 
     async def to_host(self, result: Result, seconds: float) -> None:

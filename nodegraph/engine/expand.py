@@ -1,13 +1,14 @@
-"""Nodes that become other nodes: composites, and nodes mapped over lists. Pure functions from a node to its parts."""
+"""Nodes that become other nodes: composites, loops, and nodes mapped over lists. Pure functions from a node to its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from nodegraph.engine.calls import spread
+from nodegraph.engine.iterate import iterate
 from nodegraph.engine.library import Library
+from nodegraph.engine.parts import Parts, joined
 from nodegraph.graph.compiling import compile_fragment
 from nodegraph.graph.document import Document, NodeEntry
 from nodegraph.graph.links import OUTER
@@ -16,21 +17,7 @@ from nodegraph.sdk.builder import GraphBuilder, Link
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem
 from nodegraph.sdk.typeexpr import TypeExpr
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a node became: nodes to append to the run's plan, and for each output the link that it comes over.
-
-    For mapped nodes an output is a list of links, one per item.
-    """
-
-    nodes: list[PlanNode]
-    outputs: dict[str, PlanLink | list[PlanLink]]
-
-    def links(self) -> Iterator[PlanLink]:
-        """The links that the outputs come over."""
-        for output in self.outputs.values():
-            yield from output if isinstance(output, list) else (output,)
+__all__ = ["Parts", "expand", "map_over"]
 
 
 def map_over(node: PlanNode, lengths: Mapping[PlanLink, int], base: int) -> Parts:
@@ -47,7 +34,7 @@ def map_over(node: PlanNode, lengths: Mapping[PlanLink, int], base: int) -> Part
     nodes = []
     for i in range(size):
         links = tuple(_unmapped(link, 0 if lengths[link] == 1 else i) if link in lengths else link for link in node.links)
-        nodes.append(PlanNode(f"{node.id}[{i}]", node.spec, node.values, links))
+        nodes.append(PlanNode(f"{node.id}[{i}]", node.spec, node.values, links, iteration=node.iteration))
     names = [output.name for output in node.spec.outputs]
     return Parts(nodes, {name: [PlanLink(name, base + i, name) for i in range(size)] for name in names})
 
@@ -57,10 +44,12 @@ def _unmapped(link: PlanLink, i: int) -> PlanLink:
 
 
 def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: int) -> Parts:
-    """The inside of a composite whose typed and linked JSON values are known.
+    """The inside of a composite, or the next rounds of a loop, whose typed and linked JSON values are known.
 
     Raises NodeError for the user's mistakes, InvalidWorkflow when the composite's author built something that does not fit.
     """
+    if node.iteration is not None:
+        return iterate(node, node.iteration, values, base)
     function = library.node(node.spec.id)
     builder = GraphBuilder()
     outer_links: dict[str, PlanLink] = {}
@@ -100,6 +89,7 @@ def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: in
             part.values,
             tuple(_shift(link, base, outers) for link in part.links),
             part.mapped,
+            part.iteration,
         )
         for part in plan.nodes
     ]
@@ -140,8 +130,4 @@ def _shift(link: PlanLink, base: int, outers: list[PlanLink]) -> PlanLink:
     """An inner link with its index in the run's plan; one that comes from outside takes the outer link's source."""
     if link.source >= 0:
         return link._replace(source=base + link.source)
-    outer = outers[-1 - link.source]
-    if outer.mode == "wrap" and link.mode in ("wrap", "one"):
-        raise TypeError(f"the list input {outer.input!r} of a composite is linked on in a way that does not fit")
-    mode = link.mode if outer.mode == "direct" else "one" if link.mode == "map" else "wrap"
-    return link._replace(source=outer.source, output=outer.output, item=outer.item, mode=mode)
+    return joined(link, outers[-1 - link.source])

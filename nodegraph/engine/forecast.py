@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from nodegraph.engine.cache import keys_of
 from nodegraph.engine.estimates import Estimate, Estimates
 from nodegraph.engine.explain import profile_of, reason_for_miss
 from nodegraph.engine.foresight import Foresight, Outlook, Tier
 from nodegraph.engine.prepare import Prepared
 from nodegraph.engine.shapes import shape_signatures
-from nodegraph.graph.plan import PlanNode
+from nodegraph.graph.canonical import compact
+from nodegraph.graph.plan import Plan, PlanNode
 from nodegraph.store import Alias, Result
 from nodegraph.store.memory import GONE
 
@@ -45,7 +47,8 @@ class NodeForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would do. `nodes` are in the plan's order, each followed by its parts. The totals leave out nodes with parts.
+    """What a run would do. `nodes` are what is wanted and all before it, each followed by its parts; totals leave out the latter's
+    owners.
 
     `seconds` adds up the nodes whose cost is known; `peak_bytes` is the most that one of them held on its device.
     """
@@ -150,8 +153,11 @@ def _find_as_a_run_does(engine: Engine, key: str, node: PlanNode) -> tuple[Tier,
     return find(engine, key, node.mapped or node.spec.composite or not engine.costs.is_cheap(node.spec))
 
 
-def forecast(engine: Engine, prepared: Prepared) -> Forecast:
-    """What running a prepared plan would do now. On the engine's loop: it looks into the memory tier."""
+def forecast(engine: Engine, prepared: Prepared, *, sizes: bool = False) -> Forecast:
+    """What running a prepared plan would do now. On the engine's loop: it looks into the memory tier.
+
+    With `sizes`, rows of hits say what their results take.
+    """
     seen = Foresight(prepared, partial(_find_as_a_run_does, engine), engine.library)
     past = engine.history.of(prepared.plan.document)
     running = [i for i, outlook in enumerate(seen.outlook) if outlook in ("would_run", "unknown")]
@@ -162,7 +168,9 @@ def forecast(engine: Engine, prepared: Prepared) -> Forecast:
     for i in running:
         if not seen.why.get(i) and seen.outlook[i] == "would_run":
             seen.why[i] = reason_for_miss(seen.nodes, seen.static, seen.moving, i, past)
-    rows = [_forecast(seen, i, known) for i in _in_order(seen.inside, len(prepared.plan.nodes))]
+    rows = [_forecast(seen, i, known) for i in _in_order(seen.inside, _before(prepared.plan))]
+    if sizes:
+        rows = [replace(row, nbytes=_size(engine, row)) if row.outlook == "hit" else row for row in rows]
     return Forecast(rows, [wanted.name for wanted in prepared.plan.wanted], prepared.plan.disabled)
 
 
@@ -188,10 +196,37 @@ def _most(sizes: Iterable[int | None]) -> int | None:
     return max((size for size in sizes if size is not None), default=None)
 
 
-def _in_order(inside: Mapping[int, range], top: int | range) -> Iterator[int]:
+def _before(plan: Plan) -> list[int]:
+    """What is wanted and what lies before it, in the plan's order."""
+    needed: set[int] = set()
+    asked = [wanted.source for wanted in plan.wanted]
+    while asked:
+        i = asked.pop()
+        if i not in needed:
+            needed.add(i)
+            asked.extend(link.source for link in plan.nodes[i].links)
+    return sorted(needed)
+
+
+def _in_order(inside: Mapping[int, range], top: Sequence[int]) -> Iterator[int]:
     """Nodes in the plan's order, each followed by its parts."""
-    stack = list(reversed(range(top) if isinstance(top, int) else top))
+    stack = list(reversed(top))
     while stack:
         i = stack.pop()
         yield i
         stack.extend(reversed(inside.get(i, ())))
+
+
+def _size(engine: Engine, row: NodeForecast) -> int | None:
+    """What a result takes where it lies, with all that it consists of."""
+    cache = engine.cache
+    entry = cache.entry(row.key)
+    total = 0
+    for key in keys_of(entry) if isinstance(entry, Alias) else (row.key,):
+        held = engine.memory.get(key)
+        if isinstance(held, Result):
+            nbytes, storages = engine.extents.of(row.type, held.values)
+            total += nbytes + sum(storage.nbytes for storage in storages)
+        elif cache.disk is not None and (record := cache.disk.read(key)) is not None:
+            total += len(compact(record.data)) + sum(memoryview(buffer.data).nbytes for buffer in record.buffers.values())
+    return total

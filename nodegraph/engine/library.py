@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
+from nodegraph.engine.builtin import BUILTIN
 from nodegraph.graph import Catalog
 from nodegraph.sdk.errors import PackError
 from nodegraph.sdk.node import Node
@@ -23,7 +24,7 @@ class Library:
         self._ids: dict[Node, str] = {}
         self.sockets: dict[str, SocketType] = {}
         self._loaders: dict[type, Callable[..., Any]] = {}
-        for pack in packs:
+        for pack in (BUILTIN, *packs):
             self._take(pack)
 
     @staticmethod

@@ -76,6 +76,8 @@ class Run:
             *(self.nodes, self.static, self.moving, self.state, self.valued),
             *(self.result, self.pending, self.uses, self.dependents, self.order),
         )
+        self.loose: list[int] = []  # results that nobody holds
+        self.left: set[int] = set()  # nodes whose values were let go
         self.holds: dict[int, Sequence[int]] = {}
         self.parts: dict[int, Parts] = {}
         self.reason: dict[int, str] = {}
@@ -281,6 +283,10 @@ class Run:
         """Take every node whose sources are there one step further. Never recursive: chains may be as long as they like."""
         while self.ready and not self.cancelled:
             self._advance_one(self.ready.popleft())
+        while self.loose:
+            i = self.loose.pop()
+            if not self.uses[i]:
+                self._let_go(i)
 
     def _advance_one(self, i: int) -> None:
         node = self.nodes[i]
@@ -378,7 +384,8 @@ class Run:
                 return
 
     def on_started(self, call: Call) -> None:
-        self.emit(ev.NodeStarted, self.nodes[call.index].id)
+        if call.index not in self.left:
+            self.emit(ev.NodeStarted, self.nodes[call.index].id)
 
     def on_progress(self, call: Call, done: float, total: float) -> None:
         self.emit(ev.NodeProgress, self.nodes[call.index].id, done, total)
@@ -440,7 +447,7 @@ class Run:
         for link in self.nodes[i].links:
             source = self.result[link.source]
             if link.input == name and source is not None:
-                self.engine.spawn(self.cache.forget(picked(source.ref(link.output), link)))
+                self.engine.spawn(self.cache.remove(self.cache.forget(picked(source.ref(link.output), link))))
 
     def finish(self, i: int, result: Result, state: int, reason: str, peak_bytes: int | None = None) -> None:
         if i in self.ms:
@@ -448,7 +455,7 @@ class Run:
         self.state[i], self.result[i] = state, result
         if reason:
             self.reason.setdefault(i, reason)
-        if self.listener is not None:
+        if self.listener is not None and i not in self.left:
             told = self.reason_for(i)
             self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[state], told, self.ms.get(i, 0.0), peak_bytes)
         self.outputs.finished(i, result)
@@ -457,7 +464,7 @@ class Run:
         if waiting:
             self._notify(waiting)
         if not self.uses[i]:
-            self._let_go(i)
+            self.loose.append(i)  # who was demanded together with it may still come for it
 
     def _settled(self, i: int) -> None:
         if i in self.open:
@@ -489,6 +496,7 @@ class Run:
         kept = i in self.wanted and (self.options.keep or i in self.open)
         if result is not None and not kept and not result.volatile and not result.hollow:
             self.result[i] = result.without_values()
+            self.left.add(i)
 
     # ---- what is lost ----
 

@@ -1,22 +1,27 @@
 """`compile_document`: from a document and the catalog to a plan, or to every problem at once.
 
-Three passes, each linear: entries (types, values, link targets), order (networkx), types along the links.
+Three passes, each linear: entries (types, values, link targets), order (networkx), types along the links. Subgraphs are
+compiled on the way, as the bodies of the nodes that iterate over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-import networkx as nx
-
+from nodegraph.graph.bodies import Bodies, Inside, given_types, iterating, misfit_outputs, output_types
 from nodegraph.graph.catalog import Catalog
 from nodegraph.graph.disabled import Disabled, switch_off
 from nodegraph.graph.document import Document, NodeEntry
 from nodegraph.graph.links import OUTER, Ref
-from nodegraph.graph.plan import Plan, PlanLink, PlanNode, Wanted
+from nodegraph.graph.order import drawn, in_order
+from nodegraph.graph.plan import Plan, PlanLink, PlanNode
 from nodegraph.graph.relations import Relation, relate, substitute
+from nodegraph.graph.subgraphs import Subgraphs
 from nodegraph.graph.values import BadValue, accept
+from nodegraph.graph.wanted import Typed, check_interface_inputs, interface_outputs, named_outputs, own_outputs
 from nodegraph.sdk import typeexpr as te
 from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec, NodeSpec
@@ -30,8 +35,8 @@ def compile_document(document: Document, catalog: Catalog, wanted: Iterable[str]
     """
     compiler = _Compiler(document, catalog)
     plan = compiler.compile(wanted)
-    if compiler.problems:
-        raise InvalidWorkflow(compiler.problems)
+    if problems := compiler.all_problems():
+        raise InvalidWorkflow(problems)
     return plan
 
 
@@ -39,7 +44,7 @@ def validate(document: Document, catalog: Catalog) -> list[Problem]:
     """Everything that is wrong with a document: empty when it can run."""
     compiler = _Compiler(document, catalog)
     compiler.compile(None)
-    return compiler.problems
+    return compiler.all_problems()
 
 
 def compile_fragment(document: Document, catalog: Catalog, outer: Mapping[str, TypeExpr]) -> Plan:
@@ -49,17 +54,25 @@ def compile_fragment(document: Document, catalog: Catalog, outer: Mapping[str, T
     """
     compiler = _Compiler(document, catalog, outer)
     plan = compiler.compile(())
-    if compiler.problems:
-        raise InvalidWorkflow(compiler.problems)
+    if problems := compiler.all_problems():
+        raise InvalidWorkflow(problems)
     return plan
 
 
 class _Compiler:
-    def __init__(self, document: Document, catalog: Catalog, outer: Mapping[str, TypeExpr] | None = None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        catalog: Catalog,
+        outer: Mapping[str, TypeExpr] | None = None,
+        bodies: Bodies | None = None,
+    ) -> None:
         self.document, self.catalog = document, catalog
         self.outer = dict(outer or {})
         self.outer_index = {name: -1 - i for i, name in enumerate(self.outer)}
         self.problems: list[Problem] = []
+        self.bodies = bodies or Bodies(Subgraphs(document.subgraphs, catalog), _compile_inside)
+        self.loops: dict[str, tuple[NodeSpec | None, list[Problem]]] = {}
         self.specs: dict[str, NodeSpec] = {}
         self.values: dict[str, dict[str, Any]] = {}
         self.refs: dict[str, list[Ref]] = {}
@@ -67,15 +80,32 @@ class _Compiler:
         self.relations: dict[tuple[TypeExpr, TypeExpr], Relation | None] = {}
 
     def compile(self, wanted: Iterable[str] | None) -> Plan:
+        typed, nodes = self.passes()
+        found = own_outputs(typed, not self.all_problems()) if wanted is None else named_outputs(typed, wanted)
+        return Plan(self.document, nodes, found, tuple(sorted(self.disabled.off)), dict(typed.index))
+
+    def passes(self) -> tuple[Typed, list[PlanNode]]:
         for name, entry in self.document.nodes.items():
             self._entry(name, entry)
         disabled = {name for name, entry in self.document.nodes.items() if entry.disabled}
         if disabled:
             self.problems = [problem for problem in self.problems if problem.node not in disabled]
+            for name in disabled & self.loops.keys() & self.specs.keys():
+                self.specs[name] = self._bypassable(name)
             self.disabled = switch_off(disabled, self.specs, self.refs, self.values)
-        order = self._order()
+        order, circles = in_order({name: [ref.node for ref in refs] for name, refs in self.refs.items()})
+        for circle in circles:
+            hint = "Remove one of these links: a workflow runs in one direction."
+            self._problem("cycle", f"The links go in a circle: {drawn(circle)}.", circle[0], hint=hint)
         nodes, types, index = self._link_types(order)
-        return Plan(self.document, nodes, self._wanted(wanted, index, types), tuple(sorted(self.disabled.off)), index)
+        typed = Typed(
+            self.document, self.specs, self.refs, self.disabled, index, types, self.outer, self.outer_index, self._problem
+        )
+        return typed, nodes
+
+    def all_problems(self) -> list[Problem]:
+        """What is wrong here, and inside the subgraphs that are used."""
+        return [*self.problems, *self.bodies.problems]
 
     def _problem(self, code: str, message: str, node: str | None = None, socket: str | None = None, **rest: Any) -> None:
         self.problems.append(Problem(code, message, node, socket, **{key: text or None for key, text in rest.items()}))
@@ -83,7 +113,7 @@ class _Compiler:
     # ---- first pass: each entry by itself ----
 
     def _entry(self, name: str, entry: NodeEntry) -> None:
-        spec = self.catalog.nodes.get(entry.type)
+        spec = self._spec(name, entry)
         if spec is None:
             self._unknown_type(name, entry)
             return
@@ -135,7 +165,19 @@ class _Compiler:
         self.values[name] = values
         self.refs[name] = refs
 
+    def _spec(self, name: str, entry: NodeEntry) -> NodeSpec | None:
+        """A node's type; that of a node that iterates follows from its body."""
+        spec = self.catalog.nodes.get(entry.type)
+        if spec is None or not spec.iterates:
+            return spec
+        if name not in self.loops:
+            self.loops[name] = self.bodies.subgraphs.specialised(entry, spec)
+        return self.loops[name][0]
+
     def _unknown_type(self, name: str, entry: NodeEntry) -> None:
+        if name in self.loops:
+            self.problems += [replace(problem, node=name) for problem in self.loops[name][1]]
+            return
         pack = entry.type.split("/", 1)[0]
         if pack in self.catalog.broken:
             last = self.catalog.broken[pack].strip().splitlines()[-1]
@@ -171,48 +213,13 @@ class _Compiler:
             message = f"The link comes from {text!r}, which does not exist." if dot else f"{text!r} is not a link."
             self._problem("dangling_link", message, name, key, expected="node.output", got=repr(text), hint=hint)
             return None
-        spec = self.catalog.nodes.get(entry.type)
+        spec = self._spec(source, entry)
         if spec is not None and output not in spec.output_by_name:
             hint = nearest(output, spec.output_by_name, "It has")
             message = f"The link comes from {text!r}, but {entry.type} has no output {output!r}."
             self._problem("dangling_link", message, name, key, hint=hint)
             return None
         return Ref(key, source, output, many)
-
-    # ---- second pass: order ----
-
-    def _order(self) -> list[str]:
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(self.refs)
-        graph.add_edges_from((ref.node, name) for name, refs in self.refs.items() for ref in refs if ref.node in self.refs)
-        try:
-            return list(nx.topological_sort(graph))
-        except nx.NetworkXUnfeasible:
-            pass
-        looping: set[str] = set()
-        part_of = {name: part for part in nx.strongly_connected_components(graph) for name in part}
-        for name in self.refs:
-            part = part_of[name]
-            if name in looping or (len(part) == 1 and not graph.has_edge(name, name)):
-                continue
-            cycle = self._cycle(name, part)
-            path = " -> ".join([*(cycle if len(cycle) <= 20 else [*cycle[:18], "...", cycle[-1]]), cycle[0]])
-            hint = "Remove one of these links: a workflow runs in one direction."
-            self._problem("cycle", f"The links go in a circle: {path}.", cycle[0], hint=hint)
-            looping |= part
-        rest = graph.copy()
-        rest.remove_nodes_from(looping)
-        return list(nx.topological_sort(rest))
-
-    def _cycle(self, name: str, part: Container[str]) -> list[str]:
-        """A circle inside a strongly connected part, found by walking against the links from `name`."""
-        walk: dict[str, None] = {}
-        while name not in walk:
-            walk[name] = None
-            name = next(ref.node for ref in self.refs[name] if ref.node in part)
-        path = list(walk)
-        cycle = path[path.index(name) :]
-        return [cycle[0], *reversed(cycle[1:])]
 
     # ---- third pass: types along the links ----
 
@@ -243,8 +250,12 @@ class _Compiler:
                 bindings = dict(relation.bindings) or bindings
                 mapped = mapped or relation.how == "map"
                 links.append(PlanLink(ref.input, source, ref.output, relation.how, (), ref.many, target.lazy, given.is_json))
+            node = PlanNode(name, spec, self.values[name], tuple(links), mapped)
+            if spec.iterates:
+                node = self._iterating(node, bindings)
+                spec = self.specs[name] = node.spec
             index[name] = len(nodes)
-            nodes.append(PlanNode(name, spec, self.values[name], tuple(links), mapped))
+            nodes.append(node)
             outputs = {output.name: output.type for output in spec.outputs}
             if bindings:
                 outputs = {key: substitute(expr, bindings) for key, expr in outputs.items()}
@@ -252,6 +263,38 @@ class _Compiler:
                 outputs = {key: te.list_of(expr) for key, expr in outputs.items()}
             types.append(outputs)
         return nodes, types, index
+
+    def _iterating(self, node: PlanNode, bindings: Mapping[str, TypeExpr]) -> PlanNode:
+        """A node that iterates with its body, compiled for the types that it is given; without one where they are not known."""
+        body = str(self.document.nodes[node.id].inputs["body"])
+        given = self._given(node.id, node.spec, bindings)
+        if given is None:
+            if not any(problem.node == node.id for problem in self.problems):
+                message = "What the body works on is not known from here."
+                self._problem("unknown_type", message, node.id, "body", hint="Link what has no type of its own.")
+            return node
+        found = self.bodies.compiled(body, given)
+        self.bodies.problems |= dict.fromkeys(found.problems)
+        spec = output_types(node.spec, found.body)
+        if found.problems:
+            return replace(node, spec=spec)
+        self.problems += [replace(problem, node=node.id) for problem in misfit_outputs(spec, found.body, given)]
+        return iterating(replace(node, spec=spec), found.body, self.bodies.subgraphs.digest(body))
+
+    def _given(self, name: str, spec: NodeSpec, bindings: Mapping[str, TypeExpr]) -> dict[str, TypeExpr] | None:
+        entry = self.document.nodes[name]
+        types = {item.name: substitute(item.type, bindings) for item in spec.inputs}
+        links = Counter(ref.input for ref in self.refs.get(name, ()))
+        typed = {key for key in entry.inputs if key not in entry.links}
+        return given_types(spec, self.bodies.subgraphs.inputs(str(entry.inputs["body"])), types, links, typed)
+
+    def _bypassable(self, name: str) -> NodeSpec:
+        """A disabled node that iterates, with the types of what it would give: they say where it can be bypassed."""
+        spec = self.specs[name]
+        given = self._given(name, spec, {})
+        if given is None:
+            return spec
+        return output_types(spec, self.bodies.compiled(str(self.document.nodes[name].inputs["body"]), given).body)
 
     def _relate(self, given: TypeExpr, target: TypeExpr, bindings: Mapping[str, TypeExpr]) -> Relation | None:
         if bindings:
@@ -264,7 +307,8 @@ class _Compiler:
     def _bad_link(self, name: str, ref: Ref, given: TypeExpr, target: InputSpec, bindings: Mapping[str, TypeExpr]) -> None:
         expected = substitute(target.type, bindings)
         hint = self._conversion_hint(given, expected)
-        message = f"The link from {ref.node}.{ref.output} has the wrong type."
+        place = f"{ref.node}.{ref.output}" if ref.node != OUTER else f"the input {ref.output!r}"
+        message = f"The link from {place} has the wrong type."
         self._problem("wrong_type", message, name, ref.input, expected=str(expected), got=str(given), hint=hint)
 
     def _conversion_hint(self, given: TypeExpr, expected: TypeExpr) -> str:
@@ -275,65 +319,10 @@ class _Compiler:
                     return f"{spec.id} turns {given} into {spec.outputs[0].type}."
         return ""
 
-    # ---- what the run is to give ----
 
-    def _wanted(self, names: Iterable[str] | None, index: Mapping[str, int], types: list[dict[str, TypeExpr]]) -> list[Wanted]:
-        if names is not None:
-            return [found for name in names for found in self._named(name, index, types)]
-        self._check_interface_inputs()
-        found: list[Wanted] = []
-        for name, text in self.document.interface.outputs.items():
-            node, _, output = text.partition(".")
-            spec = self.specs.get(node)
-            if node not in self.document.nodes or (spec is not None and output not in spec.output_by_name):
-                message = f"The interface's output {name!r} comes from {text!r}, which does not exist."
-                known = self.document.nodes if spec is None else spec.output_by_name
-                hint = nearest(node if spec is None else output, known, "There are" if spec is None else "It has")
-                self._problem("dangling_output", message, hint=hint)
-                continue
-            place = self.disabled.through(node, output)
-            if place is not None and place[0] in index:
-                source = index[place[0]]
-                found.append(Wanted(name, source, place[1], types[source].get(place[1])))
-        given = {wanted.source for wanted in found}
-        found += [Wanted(name, i, None) for name, i in index.items() if self.specs[name].output and i not in given]
-        declared = self.document.interface.outputs or any(spec.output for spec in self.specs.values())
-        if not found and declared and self.disabled.off and not self.problems:
-            hint = "Enable a node that saves or gives something."
-            self._problem("nothing_to_run", "Every output of this workflow is disabled.", hint=hint)
-        elif not found and not declared:
-            inner = {ref.node for name, refs in self.refs.items() if name in index for ref in refs}
-            found = [Wanted(name, i, None) for name, i in index.items() if name not in inner]
-        return found
-
-    def _named(self, name: str, index: Mapping[str, int], types: list[dict[str, TypeExpr]]) -> list[Wanted]:
-        node, _, output = name.partition(".")
-        if node in self.disabled.off:
-            self._problem("no_such_node", f"{node!r} is disabled, or what it needs is.", hint="Enable it first.")
-            return []
-        if node not in self.document.nodes:
-            hint = nearest(node, self.document.nodes, "There are")
-            self._problem("no_such_node", f"There is no node {node!r} to run.", hint=hint)
-            return []
-        if node not in index:
-            return []  # reported as what is wrong with it
-        if output and output not in types[index[node]]:
-            hint = nearest(output, types[index[node]], "It has")
-            self._problem("no_such_node", f"{node!r} has no output {output!r} to run.", hint=hint)
-            return []
-        if output:
-            return [Wanted(name, index[node], output, types[index[node]][output])]
-        return [Wanted(f"{node}.{key}", index[node], key, expr) for key, expr in types[index[node]].items()] or [
-            Wanted(node, index[node], None)
-        ]
-
-    def _check_interface_inputs(self) -> None:
-        for name, item in self.document.interface.inputs.items():
-            for text in item.to:
-                node, _, key = text.partition(".")
-                spec = self.specs.get(node)
-                if node not in self.document.nodes or (spec is not None and key not in spec.input_by_name):
-                    message = f"The interface's input {name!r} goes to {text!r}, which does not exist."
-                    known = self.document.nodes if spec is None else spec.input_by_name
-                    hint = nearest(node if spec is None else key, known, "There are" if spec is None else "It has")
-                    self._problem("dangling_input", message, hint=hint)
+def _compile_inside(document: Document, outer: Mapping[str, TypeExpr], bodies: Bodies) -> Inside:
+    """Compile the inside of a subgraph: only what its interface's outputs need will ever run."""
+    compiler = _Compiler(document, bodies.subgraphs.catalog, outer, bodies)
+    typed, nodes = compiler.passes()
+    check_interface_inputs(typed)
+    return Inside(nodes, interface_outputs(typed), compiler.problems)

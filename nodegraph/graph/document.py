@@ -6,20 +6,20 @@ Values and links live apart and by name. What this version does not know (fields
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nodegraph.graph.canonical import pretty
+from nodegraph.graph.reading import read_json
 from nodegraph.sdk.builder import NODE_ID
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
 from nodegraph.sdk.writing import write_atomically
 
 FORMAT = 1
-DEEPEST = 100
-"""How far a document's lists and objects may nest: everything that walks through it may recurse."""
+SUBGRAPHS = "subgraphs"
+"""How problems name a place in a subgraph: `subgraphs.NAME/node`."""
 NEWER = "It was saved by a newer nodegraph. Update to open it."
 
 
@@ -52,6 +52,15 @@ class Interface(_Part):
     outputs: dict[str, str] = Field(default_factory=dict)
 
 
+class Subgraph(_Part):
+    """A workflow inside a document, under a name: what nodes that iterate run once per round."""
+
+    title: str = ""
+    nodes: dict[str, NodeEntry] = Field(default_factory=dict)
+    interface: Interface = Field(default_factory=Interface)
+    layout: dict[str, Any] = Field(default_factory=dict)
+
+
 class Document(_Part):
     """A workflow document, format 1."""
 
@@ -60,31 +69,14 @@ class Document(_Part):
     title: str = ""
     nodes: dict[str, NodeEntry] = Field(default_factory=dict)
     interface: Interface = Field(default_factory=Interface)
-    subgraphs: dict[str, Any] = Field(default_factory=dict)
+    subgraphs: dict[str, Subgraph] = Field(default_factory=dict)
     layout: dict[str, Any] = Field(default_factory=dict)
     lock: dict[str, Any] = Field(default_factory=dict)
 
 
 def parse_document(text: str) -> Document:
     """Read a document. Raises InvalidWorkflow: with line and column for broken JSON, else with every misshapen part."""
-    try:
-        data = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
-        if _SURROGATE.search(text):
-            json.dumps(data, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        hint = "The file is empty." if not text.strip() else "Check for a missing or extra comma, quote or bracket there."
-        problem = Problem("bad_json", f"This is not JSON: {error.msg}.", line=error.lineno, column=error.colno, hint=hint)
-        raise InvalidWorkflow([problem]) from None
-    except UnicodeEncodeError:
-        message = "A text holds half a character (a lone \\ud800 to \\udfff escape)."
-        raise InvalidWorkflow([Problem("bad_json", message)]) from None
-    except (_DuplicateKey, ValueError) as error:
-        raise InvalidWorkflow([Problem("bad_json", str(error))]) from None
-    except RecursionError:
-        raise InvalidWorkflow([_TOO_DEEP]) from None
-    if text.count("[") + text.count("{") > DEEPEST and _deeper_than(data, DEEPEST):
-        raise InvalidWorkflow([_TOO_DEEP])
-    return document_from(data)
+    return document_from(read_json(text))
 
 
 def document_from(data: Any) -> Document:
@@ -105,54 +97,20 @@ def document_from(data: Any) -> Document:
         document = Document.model_validate(data)
     except ValidationError as error:
         raise InvalidWorkflow(_shape_problems(error)) from None
-    bad = [name for name in document.nodes if not NODE_ID.match(name)]
-    if bad:
-        expected = "letters, digits, _ and -, not starting with a digit"
-        raise InvalidWorkflow(
-            [Problem("bad_id", "This node id cannot be used.", name, None, expected, repr(name)) for name in bad]
-        )
+    problems = [_bad_id(name, name, "node id") for name in document.nodes if not NODE_ID.match(name)]
+    for title, subgraph in document.subgraphs.items():
+        if not NODE_ID.match(title):
+            problems.append(_bad_id(title, f"{SUBGRAPHS}.{title}", "name for a subgraph"))
+        inner = [name for name in subgraph.nodes if not NODE_ID.match(name)]
+        problems += [_bad_id(name, f"{SUBGRAPHS}.{title}/{name}", "node id") for name in inner]
+    if problems:
+        raise InvalidWorkflow(problems)
     return document
 
 
-class _DuplicateKey(Exception):
-    pass
-
-
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_TOO_DEEP = Problem("bad_json", f"The JSON is nested too deeply to be a workflow: more than {DEEPEST} levels.")
-
-
-def _deeper_than(data: Any, levels: int) -> bool:
-    """Whether lists and objects nest deeper than so many levels; never recursive itself."""
-    level = [data]
-    for _ in range(levels + 1):
-        level = [
-            child
-            for item in level
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, (dict, list))
-        ]
-    return bool(level)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text} is too large for a number.")
-    return number
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _DuplicateKey(f"The name {twice!r} stands twice in one JSON object; one of the two would be lost.")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number.")
+def _bad_id(name: str, place: str, what: str) -> Problem:
+    expected = "letters, digits, _ and -, not starting with a digit"
+    return Problem("bad_id", f"This {what} cannot be used.", place, None, expected, repr(name))
 
 
 def _is_comfy_node(node: Any) -> bool:
@@ -174,8 +132,7 @@ def _shape_problems(error: ValidationError) -> list[Problem]:
     found: dict[tuple[str | None, str], Problem] = {}
     for item in error.errors():
         place = [str(part) for part in item["loc"] if part not in ("str", "list[str]")]
-        node = place[1] if len(place) > 1 and place[0] == "nodes" else None
-        path = ".".join(place[2:] if node else place)
+        node, path = _placed(place)
         if item["type"] == "missing":
             found[node, path] = Problem("bad_document", f"{path} is missing.", node)
             continue
@@ -187,6 +144,18 @@ def _shape_problems(error: ValidationError) -> list[Problem]:
     return list(found.values())
 
 
+def _placed(place: list[str]) -> tuple[str | None, str]:
+    """The node that a place in a document lies in, and the way from there."""
+    if place[0] == "nodes" and len(place) > 1:
+        return place[1], ".".join(place[2:])
+    if place[0] == SUBGRAPHS and len(place) > 1:
+        subgraph, inner = f"{SUBGRAPHS}.{place[1]}", place[2:]
+        if len(inner) > 1 and inner[0] == "nodes":
+            return f"{subgraph}/{inner[1]}", ".".join(inner[2:])
+        return subgraph, ".".join(inner)
+    return None, ".".join(place)
+
+
 def _shortened(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) < 60 else text[:57] + "..."
@@ -194,21 +163,35 @@ def _shortened(value: Any) -> str:
 
 def to_json(document: Document) -> dict[str, Any]:
     """The document as canonical JSON data: fixed field order, nodes and names sorted, empty parts and defaults left out."""
-    nodes = {name: _node_json(document.nodes[name]) for name in sorted(document.nodes)}
-    interface = {
-        "inputs": {name: _input_json(item) for name, item in document.interface.inputs.items()},
-        "outputs": document.interface.outputs,
-    }
     known = {
         "id": document.id,
         "title": document.title,
-        "nodes": nodes,
-        "interface": _filled(interface) | _extra(document.interface),
-        "subgraphs": _sorted(document.subgraphs),
+        "nodes": _nodes_json(document.nodes),
+        "interface": _interface_json(document.interface),
+        "subgraphs": {name: _subgraph_json(document.subgraphs[name]) for name in sorted(document.subgraphs)},
         "layout": _sorted(document.layout),
         "lock": _sorted(document.lock),
     }
     return {"nodegraph": FORMAT} | _filled(known, but="nodes") | _extra(document)
+
+
+def _subgraph_json(subgraph: Subgraph) -> dict[str, Any]:
+    known = {
+        "title": subgraph.title,
+        "nodes": _nodes_json(subgraph.nodes),
+        "interface": _interface_json(subgraph.interface),
+        "layout": _sorted(subgraph.layout),
+    }
+    return _filled(known) | _extra(subgraph)
+
+
+def _nodes_json(nodes: dict[str, NodeEntry]) -> dict[str, Any]:
+    return {name: _node_json(nodes[name]) for name in sorted(nodes)}
+
+
+def _interface_json(interface: Interface) -> dict[str, Any]:
+    inputs = {name: _input_json(item) for name, item in interface.inputs.items()}
+    return _filled({"inputs": inputs, "outputs": interface.outputs}) | _extra(interface)
 
 
 def _node_json(node: NodeEntry) -> dict[str, Any]:

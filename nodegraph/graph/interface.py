@@ -8,6 +8,7 @@ from typing import Any
 
 from nodegraph.graph.catalog import Catalog
 from nodegraph.graph.document import Document
+from nodegraph.graph.subgraphs import Subgraphs
 from nodegraph.graph.values import BadValue, accept
 from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec
@@ -28,11 +29,12 @@ class PublicInput:
 def public_inputs(document: Document, catalog: Catalog) -> dict[str, PublicInput]:
     """The interface's inputs in their order. Those whose node type is unknown are left out (validation reports them)."""
     found: dict[str, PublicInput] = {}
+    subgraphs = Subgraphs(document.subgraphs, catalog)
     for name, item in document.interface.inputs.items():
         for text in item.to[:1]:
             node, _, key = text.partition(".")
             entry = document.nodes.get(node)
-            known = catalog.nodes.get(entry.type) if entry else None
+            known = subgraphs.spec_of(entry) if entry else None
             spec = known.input_by_name.get(key) if known else None
             if entry is not None and spec is not None and spec.schema is not None:
                 value = entry.inputs.get(key, spec.default)

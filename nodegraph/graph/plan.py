@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -40,6 +40,7 @@ class PlanNode:
     values: Mapping[str, Any]
     links: tuple[PlanLink, ...] = ()
     mapped: bool = False
+    iteration: Iteration | None = None
 
 
 class Wanted(NamedTuple):
@@ -49,6 +50,42 @@ class Wanted(NamedTuple):
     source: int
     output: str | None
     type: TypeExpr | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """A subgraph compiled as what a node iterates over: stamped out once per round.
+
+    A link from outside has a negative source: `-1 - i` stands for `inputs[i]`. `meets` says of every input how its links meet
+    their targets: their modes, and `many` for variadic ones.
+    """
+
+    name: str
+    nodes: tuple[PlanNode, ...]
+    inputs: tuple[str, ...]
+    outputs: Mapping[str, Wanted]
+    meets: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Iteration:
+    """What makes a node iterate: its body, and the type of the nodes that carry on once a count or a truth is known."""
+
+    body: Body
+    then: NodeSpec
+
+
+def with_bodies(nodes: Iterable[PlanNode], place: str = "") -> Iterator[tuple[str, PlanNode]]:
+    """Every node and, once each, the nodes of the bodies that they iterate over, with the path that problems name."""
+    seen: set[Body] = set()
+    waiting = [(place, nodes)]
+    while waiting:
+        place, nodes = waiting.pop()
+        for node in nodes:
+            yield f"{place}{node.id}", node
+            if node.iteration is not None and node.iteration.body not in seen:
+                seen.add(node.iteration.body)
+                waiting.append((f"subgraphs.{node.iteration.body.name}/", node.iteration.body.nodes))
 
 
 @dataclass(slots=True, eq=False)

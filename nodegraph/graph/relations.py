@@ -53,7 +53,7 @@ def relate(source: TypeExpr, target: TypeExpr, bound: Mapping[str, TypeExpr] | N
 def _direct(source: TypeExpr, target: TypeExpr, bindings: dict[str, TypeExpr]) -> bool:
     if target.kind == "var":
         known = bindings.setdefault(target.name, source)
-        if _direct(source, known, {}):
+        if source == known or _direct(source, known, {}):
             return True
         if _direct(known, source, {}):  # the wider of the two is what the variable stands for: int and float give float
             bindings[target.name] = source

@@ -15,7 +15,7 @@ from nodegraph.sdk.builder import GraphBuilder, links_in
 from nodegraph.sdk.context import Context
 from nodegraph.sdk.errors import Problem
 from nodegraph.sdk.socket import SocketType
-from nodegraph.sdk.spec import CachePolicy, InputSpec, Lane, NodeSpec, OutputSpec
+from nodegraph.sdk.spec import CachePolicy, InputSpec, Iterates, Lane, NodeSpec, OutputSpec
 
 Check = Callable[..., Iterable[Problem] | None]
 RunMany = TypeVar("RunMany", bound=Callable[[Sequence[Inputs]], Sequence[Any]])
@@ -44,6 +44,7 @@ class Node:
         check: Check | None = None,
         permissions: Iterable[str] = (),
         composite: bool = False,
+        iterates: Iterates = "",
         names: Mapping[str, Any] | None = None,
     ) -> None:
         update_wrapper(self, function)
@@ -59,6 +60,7 @@ class Node:
         self.check = check
         self.permissions = tuple(sorted(permissions))
         self.composite = composite
+        self.iterates: Iterates = iterates
         self.batch: Batched | None = None
         self._names = names
         if self.is_async and self.lane != "io":
@@ -175,6 +177,7 @@ class Node:
             checked=self.check is not None,
             cache=self.cache,
             batched=self.batch is not None,
+            iterates=self.iterates,
             deprecated=self.deprecated,
             permissions=self.permissions,
         )
@@ -235,11 +238,15 @@ def composite(
     revision: int | None = None,
     deprecated: str = "",
     check: Check | None = None,
+    iterates: Iterates = "",
 ) -> Callable[[Callable[..., Any]], Node]:
     """Declare a node that expands into other nodes.
 
     The function takes a GraphBuilder; its socket inputs arrive as links, its values as values, and it returns links. The
     inner nodes are cached one by one.
+
+    With `iterates` the engine expands it instead, over the subgraph that the input `body` names, for at most `limit` rounds:
+    the signature then only shows what such a node looks like, and its real sockets follow from the subgraph's interface.
     """
 
     def decorate(function: Callable[..., Any]) -> Node:
@@ -253,6 +260,7 @@ def composite(
             deprecated=deprecated,
             check=check,
             composite=True,
+            iterates=iterates,
             names=_names_around(function),
         )
 

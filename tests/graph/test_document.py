@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodegraph.graph import Document, dump_document, load_document, parse_document, save_document
-from nodegraph.graph.document import DEEPEST, document_from
+from nodegraph.graph.document import document_from
+from nodegraph.graph.reading import DEEPEST
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
 
 text = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -53,10 +54,17 @@ interfaces = with_unknown_fields(
     {"inputs": st.dictionaries(text, public_inputs, max_size=2), "outputs": st.dictionaries(text, references, max_size=2)}
 )
 objects = st.dictionaries(text, json_values, max_size=2)
+subgraphs = st.dictionaries(
+    ids,
+    with_unknown_fields(
+        {"title": text, "nodes": st.dictionaries(ids, entries, max_size=2), "interface": interfaces, "layout": objects}
+    ),
+    max_size=2,
+)
 documents = st.tuples(
     st.dictionaries(ids, entries, max_size=3),
     with_unknown_fields(
-        {"id": text, "title": text, "interface": interfaces, "subgraphs": objects, "layout": objects, "lock": objects}
+        {"id": text, "title": text, "interface": interfaces, "subgraphs": subgraphs, "layout": objects, "lock": objects}
     ),
 ).map(lambda both: {"nodegraph": 1, "nodes": both[0], **both[1]})
 
@@ -87,13 +95,15 @@ def parts(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[dict[
     def shallow(part: dict[str, Any], *names: str) -> dict[str, Any]:
         return {name: item for name, item in part.items() if name not in names}
 
-    yield shallow(before, "nodes", "interface"), after
-    for name, entry in before["nodes"].items():
+    yield shallow(before, "nodes", "interface", "subgraphs"), after
+    for name, entry in before.get("nodes", {}).items():
         yield entry, after["nodes"][name]
     interface, written = before.get("interface", {}), after.get("interface", {})
     yield shallow(interface, "inputs"), written
     for name, item in interface.get("inputs", {}).items():
         yield item, written["inputs"][name]
+    for name, subgraph in before.get("subgraphs", {}).items():
+        yield from parts(subgraph, after["subgraphs"][name])
 
 
 def test_an_unknown_node_type_keeps_its_values_and_links() -> None:

@@ -1,8 +1,9 @@
 """The core pack: numbers, text, choices and lists. Pure Python, no torch.
 
-A node whose input is linked to a list runs once per item, so "map" needs no node of its own.
+A node whose input is linked to a list runs once per item by itself; `map` is for several nodes per item.
 """
 
+from nodegraph_nodes.core.iteration import fold, map, while_
 from nodegraph_nodes.core.lists import list_item, list_length, make_list, number_range, seed_list
 from nodegraph_nodes.core.logic import compare, logic, switch
 from nodegraph_nodes.core.numbers import boolean, calculate, calculate_whole, integer, number, round_number
@@ -13,6 +14,7 @@ __all__ = [
     "calculate",
     "calculate_whole",
     "compare",
+    "fold",
     "format_text",
     "integer",
     "join_text",
@@ -20,6 +22,7 @@ __all__ = [
     "list_length",
     "logic",
     "make_list",
+    "map",
     "number",
     "number_range",
     "replace_text",
@@ -28,4 +31,5 @@ __all__ = [
     "split_lines",
     "switch",
     "text",
+    "while_",
 ]

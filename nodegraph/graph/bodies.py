@@ -1,0 +1,184 @@
+"""Compiling subgraphs as the bodies of nodes that iterate: once for each set of types that they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry, Subgraph
+from nodegraph.graph.iteration import COUNT, GO_ON, STATE, bare, set_by_rounds
+from nodegraph.graph.links import OUTER
+from nodegraph.graph.plan import Body, Iteration, PlanNode, Wanted
+from nodegraph.graph.relations import relate
+from nodegraph.graph.subgraphs import Subgraphs
+from nodegraph.sdk import typeexpr as te
+from nodegraph.sdk.errors import Problem
+from nodegraph.sdk.spec import InputSpec, NodeSpec, OutputSpec
+from nodegraph.sdk.typeexpr import TypeExpr
+
+
+class Inside(NamedTuple):
+    """The inside of a subgraph, compiled: its nodes, what its interface's outputs come over, and what is wrong with it."""
+
+    nodes: list[PlanNode]
+    outputs: list[Wanted]
+    problems: list[Problem]
+
+
+CompileInside = Callable[[Document, Mapping[str, TypeExpr], "Bodies"], Inside]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A body, and what is wrong inside it."""
+
+    body: Body
+    problems: tuple[Problem, ...] = ()
+
+
+class Bodies:
+    """The compiled bodies of one document, and the problems inside those that are used."""
+
+    def __init__(self, subgraphs: Subgraphs, compile_inside: CompileInside) -> None:
+        self.subgraphs = subgraphs
+        self.problems: dict[Problem, None] = {}
+        self._compile = compile_inside
+        self._known: dict[tuple[Any, ...], Compiled] = {}
+
+    def compiled(self, name: str, given: Mapping[str, TypeExpr]) -> Compiled:
+        """A subgraph as a body that is given these interface inputs; variadic ones as `NAME[0]`, `NAME[1]` ..."""
+        key = (name, tuple(given.items()))
+        if key not in self._known:
+            subgraph = self.subgraphs.entries[name]
+            document = Document(nodes=self._opened(subgraph, given), interface=subgraph.interface)
+            inside = self._compile(document, given, self)
+            problems = [_inside(problem, name) for problem in (*inside.problems, *_unheard(inside))]
+            outputs = {wanted.name: wanted for wanted in inside.outputs}
+            body = Body(name, tuple(inside.nodes), tuple(given), outputs, _meetings(inside.nodes, tuple(given)))
+            self._known[key] = Compiled(body, tuple(problems))
+        return self._known[key]
+
+    def _opened(self, subgraph: Subgraph, given: Mapping[str, TypeExpr]) -> dict[str, NodeEntry]:
+        """The subgraph's nodes with what is given linked in; a link or a value inside gives way to it."""
+        nodes = dict(subgraph.nodes)
+        for name in given:
+            for text in subgraph.interface.inputs[name.partition("[")[0]].to:
+                node, _, key = text.partition(".")
+                spec = self.subgraphs.spec_of(nodes[node]) if node in nodes else None
+                if spec is None or key not in spec.input_by_name:
+                    continue
+                links = dict(nodes[node].links)
+                link = f"{OUTER}.{name}"
+                if spec.input_by_name[key].many:
+                    before = links.get(key, [])
+                    links[key] = [*(before if isinstance(before, list) else [before]), link]
+                else:
+                    links[key] = link
+                nodes[node] = nodes[node].model_copy(update={"links": links})
+        return nodes
+
+
+def given_types(
+    spec: NodeSpec, inputs: Mapping[str, InputSpec], types: Mapping[str, TypeExpr], links: Mapping[str, int], typed: set[str]
+) -> dict[str, TypeExpr] | None:
+    """What a node that iterates gives its body, by interface input, or None where a type is not known.
+
+    `types` are those of the node's inputs, `links` counts their links, `typed` names those with values of their own.
+    """
+    rounds = set_by_rounds(spec, types)
+    found: dict[str, TypeExpr] = {}
+    for name, item in inputs.items():
+        if name in rounds:
+            found[name] = rounds[name]
+        elif item.many:
+            found |= {f"{name}[{i}]": bare(types[name]) for i in range(links.get(name, 0))}
+        elif name in links or name in typed:
+            found[name] = bare(types[name])
+    return None if any(expr.has_var() for expr in found.values()) else found
+
+
+def output_types(spec: NodeSpec, body: Body) -> NodeSpec:
+    """The node's type with what its body gives: outputs of a map that are switched off inside are not there."""
+    if spec.iterates != "map":
+        return spec
+    outputs = tuple(
+        OutputSpec(name, te.list_of(wanted.type)) for name, wanted in body.outputs.items() if wanted.type is not None
+    )
+    return replace(spec, outputs=outputs)
+
+
+def misfit_outputs(spec: NodeSpec, body: Body, given: Mapping[str, TypeExpr]) -> list[Problem]:
+    """Where what a round gives is not what the next one takes."""
+    expected = {"state": given["state"]} if "state" in given else {}
+    if spec.iterates == "while":
+        expected["go_on"] = te.value("bool")
+    found = []
+    for name, wanted in expected.items() if spec.iterates != "map" else ():
+        got = body.outputs.get(name)
+        if got is None or got.type is None:
+            message = f"The subgraph {body.name!r} does not give {name!r}: what gives it is disabled."
+            found.append(Problem("bad_body", message, None, "body", hint="Enable it, or let another node give it."))
+            continue
+        relation = relate(got.type, wanted)
+        if relation is None or relation.how != "direct":
+            message = f"The output {name!r} of the subgraph {body.name!r} has the wrong type."
+            hint = "Every round takes the state that the one before it gave." if name == "state" else None
+            found.append(Problem("wrong_type", message, None, "body", str(wanted), str(got.type), hint))
+    return found
+
+
+def iterating(node: PlanNode, body: Body, digest: str) -> PlanNode:
+    """A node that iterates, complete: its key covers what its body does, and the content of files that are named inside.
+
+    What the node does not set for its body is the body's own: it is no value of the node.
+    """
+    given = {name.partition("[")[0] for name in body.inputs}
+    values = {name: value for name, value in node.values.items() if name in given or name in ("limit", "items", "initial")}
+    inputs = list(node.spec.inputs)
+    for part in body.nodes:
+        for item in part.spec.file_inputs:
+            if part.values.get(item.name) is not None:
+                inside = f"{part.id}/{item.name}"
+                inputs.append(replace(item, name=inside, required=False))
+                values[inside] = part.values[item.name]
+    spec = replace(node.spec, inputs=tuple(inputs), revision=f"{node.spec.revision}+{digest}")
+    return PlanNode(node.id, spec, values, node.links, node.mapped, Iteration(body, _then(spec)))
+
+
+def _then(spec: NodeSpec) -> NodeSpec:
+    """The type of the nodes that carry on; what they wait for has names that no interface input can have."""
+    more = [InputSpec(COUNT, te.value("int"), True, schema={"type": "integer"})]
+    if spec.iterates == "while":
+        state = replace(spec.input_by_name["initial"], name=STATE)
+        go_on = InputSpec(GO_ON, te.value("bool"), True, schema={"type": "boolean"})
+        more += [state, go_on]
+    return replace(spec, inputs=(*spec.inputs, *more))
+
+
+def _meetings(nodes: Sequence[PlanNode], names: Sequence[str]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for node in nodes:
+        for link in node.links:
+            if link.source < 0:
+                found[names[-1 - link.source]] |= {link.mode, *(("many",) if link.many else ())}
+    return {name: frozenset(how) for name, how in found.items()}
+
+
+def _unheard(inside: Inside) -> list[Problem]:
+    """Nodes that make outputs of their own, but lie behind none of the body's: nobody would ever ask for them."""
+    heard: set[int] = set()
+    waiting = [wanted.source for wanted in inside.outputs]
+    while waiting:
+        i = waiting.pop()
+        if i >= 0 and i not in heard:
+            heard.add(i)
+            waiting += [link.source for link in inside.nodes[i].links]
+    message = "Inside a loop a node runs only when an output of the interface needs it; none needs this one."
+    hint = "Name one of its outputs in the subgraph's interface."
+    lost = [node for i, node in enumerate(inside.nodes) if node.spec.output and i not in heard]
+    return [Problem("unused_output", message, node.id, hint=hint) for node in lost]
+
+
+def _inside(problem: Problem, name: str) -> Problem:
+    return replace(problem, node=f"{SUBGRAPHS}.{name}/{problem.node}" if problem.node else f"{SUBGRAPHS}.{name}")

@@ -1,0 +1,151 @@
+"""Subgraphs as functions: the sockets that their interfaces declare, which of them use which, and their content's digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from nodegraph.graph.canonical import compact
+from nodegraph.graph.catalog import Catalog
+from nodegraph.graph.document import Document, InterfaceInput, NodeEntry, Subgraph
+from nodegraph.graph.iteration import misfits, specialised
+from nodegraph.graph.order import drawn, in_order
+from nodegraph.sdk import typeexpr as te
+from nodegraph.sdk.errors import Problem, nearest
+from nodegraph.sdk.spec import InputSpec, NodeSpec
+from nodegraph.sdk.typeexpr import TypeExpr
+
+DEEPEST_NESTING = 32
+"""How many subgraphs may lie in one another."""
+
+
+def node_spec(document: Document, catalog: Catalog, entry: NodeEntry) -> NodeSpec | None:
+    """The node type of a node as it is in this document: that of a node that iterates follows from its body."""
+    spec = catalog.nodes.get(entry.type)
+    return Subgraphs(document.subgraphs, catalog).spec_of(entry) if spec is not None and spec.iterates else spec
+
+
+class Subgraphs:
+    """The subgraphs of one document."""
+
+    def __init__(self, entries: Mapping[str, Subgraph], catalog: Catalog) -> None:
+        self.entries, self.catalog = entries, catalog
+        self._inputs: dict[str, dict[str, InputSpec]] = {}
+        self._digests: dict[str, str] = {}
+
+    # ---- which use which ----
+
+    def body_of(self, entry: NodeEntry) -> str | None:
+        """The subgraph that a node runs, if its type runs one."""
+        spec = self.catalog.nodes.get(entry.type)
+        body = entry.inputs.get("body") if spec is not None and spec.iterates else None
+        return body if isinstance(body, str) else None
+
+    @cached_property
+    def _unusable(self) -> dict[str, str]:
+        """Why subgraphs cannot be compiled: they contain themselves, or lie too deep in one another."""
+        uses: dict[str, list[str]] = {
+            name: [body for entry in subgraph.nodes.values() if (body := self.body_of(entry)) in self.entries and body]
+            for name, subgraph in self.entries.items()
+        }
+        order, circles = in_order(uses)
+        depth: dict[str, int] = {}
+        for name in order:
+            depth[name] = 1 + max((depth.get(body, 0) for body in uses[name]), default=0)
+        found = {
+            name: f"{depth[name]} subgraphs lie in one another here; {DEEPEST_NESTING} may."
+            for name in order
+            if depth[name] > DEEPEST_NESTING
+        }
+        for circle in circles:
+            circle = [circle[0], *reversed(circle[1:])]
+            for i, name in enumerate(circle):
+                found[name] = f"The subgraph {name!r} contains itself: {drawn(circle[i:] + circle[:i])}."
+        for name in uses.keys() - depth.keys() - found.keys():  # beside a circle that is reported
+            found[name] = f"The subgraph {name!r} contains itself."
+        return found
+
+    # ---- as functions ----
+
+    def spec_of(self, entry: NodeEntry) -> NodeSpec | None:
+        """A node's type; that of a node that iterates follows from its body. None where it cannot be known."""
+        spec = self.catalog.nodes.get(entry.type)
+        return self.specialised(entry, spec)[0] if spec is not None and spec.iterates else spec
+
+    def specialised(self, entry: NodeEntry, spec: NodeSpec) -> tuple[NodeSpec | None, list[Problem]]:
+        """The type of a node that iterates, or what is wrong with its body."""
+        body = entry.inputs.get("body")
+        if "body" in entry.links:
+            hint = "Its sockets follow from the subgraph, so the name has to be known before anything runs."
+            return None, [Problem("bad_link", "The body is a name, not a link.", None, "body", hint=hint)]
+        if not isinstance(body, str):
+            hint = nearest("", self.entries, "There are") or 'Add one under the document\'s "subgraphs".'
+            message = f"{spec.id} runs a subgraph in every round."
+            return None, [Problem("no_body", message, None, "body", "the name of a subgraph", "nothing", hint)]
+        if body not in self.entries:
+            hint = nearest(body, self.entries, "There are") or "This document has no subgraphs of that name."
+            return None, [Problem("no_body", f"There is no subgraph {body!r}.", None, "body", hint=hint)]
+        if body in self._unusable:
+            hint = "A loop repeats its body by itself: it needs no other way round."
+            return None, [Problem("cycle", self._unusable[body], None, "body", hint=hint)]
+        inputs, outputs = self.inputs(body), self.entries[body].interface.outputs
+        problems = misfits(spec, body, inputs, outputs)
+        return (None, problems) if problems else (specialised(spec, inputs, outputs), [])
+
+    def inputs(self, name: str) -> dict[str, InputSpec]:
+        """A subgraph's interface inputs: typed as what they point to, required where that has no value of its own."""
+        if name not in self._inputs:
+            interface, nodes = self.entries[name].interface, self.entries[name].nodes
+            self._inputs[name] = {key: self._input(key, item, nodes) for key, item in interface.inputs.items()}
+        return self._inputs[name]
+
+    def _input(self, name: str, item: InterfaceInput, nodes: Mapping[str, NodeEntry]) -> InputSpec:
+        targets = []
+        for text in item.to:
+            node, _, key = text.partition(".")
+            known = self.spec_of(nodes[node]) if node in nodes else None
+            if known is not None and key in known.input_by_name:
+                targets.append((nodes[node], known.input_by_name[key]))
+        if not targets:
+            return InputSpec(name, te.var(f"{name}?"), False)  # reported where the subgraph is compiled
+        entry, spec = next((pair for pair in targets if not pair[1].type.has_var()), targets[0])
+        unset = [found for place, found in targets if found.name not in place.inputs and found.name not in place.links]
+        return replace(
+            spec,
+            name=name,
+            type=_apart(spec.type, name),
+            required=any(found.required for found in unset),
+            default=entry.inputs.get(spec.name, spec.default),
+            title=item.title or spec.title,
+            description=item.description or spec.description,
+        )
+
+    # ---- as content ----
+
+    def digest(self, name: str) -> str:
+        """A digest of what a subgraph and those that it uses do: names, titles and layout of subgraphs do not count."""
+        if name not in self._digests:
+            subgraph = self.entries[name]
+            content = {
+                "nodes": {key: self._content(entry) for key, entry in subgraph.nodes.items()},
+                "inputs": {key: item.to for key, item in subgraph.interface.inputs.items()},
+                "outputs": subgraph.interface.outputs,
+            }
+            self._digests[name] = blake2b(compact(content).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        return self._digests[name]
+
+    def _content(self, entry: NodeEntry) -> dict[str, Any]:
+        body = self.body_of(entry)
+        inputs = {**entry.inputs, "body": self.digest(body)} if body in self.entries and body else entry.inputs
+        known = {"type": entry.type, "version": entry.version, "inputs": inputs, "links": entry.links}
+        return {**known, "disabled": entry.disabled}
+
+
+def _apart(expr: TypeExpr, name: str) -> TypeExpr:
+    """A type with its variables renamed: those of different inputs have nothing to do with one another."""
+    if expr.kind == "var":
+        return te.var(f"{expr.name} of {name}")
+    return TypeExpr(expr.kind, expr.name, tuple(_apart(arg, name) for arg in expr.args)) if expr.args else expr
