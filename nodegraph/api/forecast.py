@@ -9,7 +9,12 @@ from nodegraph.engine.forecast import Forecast, forecast
 
 
 def forecast_workflow(
-    workflow: Workflow, *, wanted: Sequence[str] | None = None, exact: bool = True, allow: Sequence[str] = (), sizes: bool = False
+    workflow: Workflow,
+    *,
+    wanted: Sequence[str] | None = None,
+    exact: bool = True,
+    allow: Sequence[str] = (),
+    sizes: bool = False,
 ) -> Forecast:
     """Look, and compute nothing. The arguments are those of `Workflow.run`; `sizes` looks up what cached results take.
 

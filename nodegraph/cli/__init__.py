@@ -1,4 +1,4 @@
-"""The command line: `nodegraph run`, `validate`, `nodes`.
+"""The command line: `nodegraph run`, `validate`, `nodes`, `cache`.
 
 Commands import what they need when they run, so that `--help` is quick.
 """

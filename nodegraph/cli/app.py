@@ -35,6 +35,10 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+cache = typer.Typer(help="See and empty the cache on disk.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cache, name="cache")
+
+
 @app.callback()
 def root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
@@ -60,11 +64,20 @@ def run(
     explain: Annotated[bool, typer.Option("--explain", help="Say for each node whether it was computed, and why.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and run nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
+    batched: Annotated[
+        bool, typer.Option("--batched", help="Compute what fits together at once: faster, and equal to about 1e-3 only.")
+    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache on disk.")] = False,
+    answer: Annotated[
+        list[str] | None,
+        typer.Option("--answer", metavar="NODE=VALUE", help="Answer a question of a node beforehand; may be repeated."),
+    ] = None,
     data: Data = None,
     models: Models = None,
     help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and the workflow's own inputs.")] = False,
 ) -> None:
     """Run a workflow and save what it makes."""
+    from nodegraph.cli.flags import parse_answers
     from nodegraph.cli.run import RunOptions, run_command
 
     if file is None or help_:
@@ -74,7 +87,17 @@ def run(
 
             raise typer.Exit(show_inputs(file, data))
         raise typer.Exit(0 if help_ else 2)
-    options = RunOptions(file, context.args, set_ or [], only or [], out, json, explain, plan, quiet, data, models or [])
+    answers, problems = parse_answers(answer or [])
+    if problems:
+        from nodegraph.cli.show import refuse
+
+        raise typer.Exit(refuse(problems, json))
+    options = RunOptions(
+        *(file, context.args, set_ or [], only or [], out, json, explain, plan, quiet, data, models or []),
+        batched=batched,
+        no_cache=no_cache,
+        answers=answers,
+    )
     raise typer.Exit(run_command(options))
 
 
@@ -100,3 +123,49 @@ def nodes(
     from nodegraph.cli.catalog import nodes_command
 
     raise typer.Exit(nodes_command(name, json, data))
+
+
+@cache.command("info")
+def cache_info(json: Json = False, data: Data = None) -> None:
+    """Show what the cache holds: by node type, its size and the time that it saves."""
+    from nodegraph.cli.cache import info_command
+
+    raise typer.Exit(info_command(json, data))
+
+
+@cache.command("clear")
+def cache_clear(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Thumbnails and what is remembered of past runs, too.")] = False,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Remove all cached results."""
+    from nodegraph.cli.cache import clear_command
+
+    raise typer.Exit(clear_command(json, data, yes, all_))
+
+
+@cache.command("gc")
+def cache_gc(json: Json = False, data: Data = None) -> None:
+    """Check the cache's folder against its index, mend what is wrong, and keep to the budget."""
+    from nodegraph.cli.cache import gc_command
+
+    raise typer.Exit(gc_command(json, data))
+
+
+@cache.command("explain", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def cache_explain(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A workflow, or a picture that carries one.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Set any input; may be repeated.")
+    ] = None,
+    json: Json = False,
+    data: Data = None,
+    models: Models = None,
+) -> None:
+    """Say of every node whether its result is in the cache, and if not which input changed since it last ran."""
+    from nodegraph.cli.cache import explain_command
+
+    raise typer.Exit(explain_command(file, context.args, set_ or [], json, data, models or []))

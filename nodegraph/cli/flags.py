@@ -72,6 +72,18 @@ def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> 
     return values, paths
 
 
+def parse_answers(texts: Sequence[str]) -> tuple[dict[str, str], list[Problem]]:
+    """`NODE=VALUE` as given with --answer, by node; and what is wrong with them."""
+    answers, problems = {}, []
+    for text in texts:
+        node, equals, value = text.partition("=")
+        if node and equals:
+            answers[node] = value
+        else:
+            problems.append(Problem("bad_answer", f"--answer {text} answers nothing.", hint="Write --answer NODE=VALUE."))
+    return answers, problems
+
+
 def typed(spec: InputSpec, text: str, paths: list[str]) -> Any:
     """Command-line text as the JSON value that an input wants. Raises ValueError where it cannot be one."""
     expr = _bare(spec.type)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the run to stop and lets finished results reach the disk, the second ends the process at once."""
+"""Ctrl-C and SIGTERM: the first stops the run and lets what is finished reach the disk, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 class Interrupts:
-    """While entered, the first signal becomes a KeyboardInterrupt in the main thread. `code` is the exit code that it calls for.
+    """While entered, the first signal becomes a KeyboardInterrupt in the main thread. `code` is the exit code for it.
 
     Once one has come the handlers stay, so that also what follows can be cut short.
     """

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from nodegraph.api import Result, RunFailed, Session, Workflow, load
+from nodegraph.api.forecast import forecast_workflow
+from nodegraph.api.paths import DISK_BYTES
+from nodegraph.api.session import Session
+from nodegraph.api.workflow import Result, RunFailed, Workflow, load
 from nodegraph.artifacts import check_writable
 from nodegraph.cli.flags import OWN_OPTIONS, parse_flags, typed
-from nodegraph.cli.live import duration, view
-from nodegraph.cli.show import CANCELLED, DONE, FAILED, print_json, print_problems, refuse, stderr, stdout
-from nodegraph.graph import Plan, public_inputs
+from nodegraph.cli.interrupt import Interrupts
+from nodegraph.cli.live import view
+from nodegraph.cli.plan import looking, show_plan
+from nodegraph.cli.show import DONE, FAILED, duration, print_json, print_problems, refuse, stderr, stdout, table
+from nodegraph.graph import public_inputs
 from nodegraph.graph.values import describe_schema, shown
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem, nearest
 
@@ -36,58 +41,88 @@ class RunOptions:
     quiet: bool
     data: Path | None
     models: list[Path]
+    batched: bool = False
+    no_cache: bool = False
+    answers: dict[str, str] = field(default_factory=dict)
 
 
 def run_command(options: RunOptions) -> int:
     """Run a workflow; the exit code says how it went."""
     _hush_libraries()
-    with Session(options.data, models=options.models) as session:
-        try:
-            return _run(options, session)
-        except InvalidWorkflow as error:
-            return refuse(error.problems, options.json)
-        except NodeError as error:
-            return refuse([Problem("bad_output", str(error), None, None, error.expected, error.got, error.hint)], options.json)
-        except PackError as error:
-            return refuse([Problem("broken_pack", str(error))], options.json)
-        except KeyboardInterrupt:
-            if options.json:
-                print_json({"status": "cancelled"})
-            stderr().print("Cancelled.")
-            return CANCELLED
+    interrupts = Interrupts()
+    try:
+        with interrupts, _session(options) as session:
+            try:
+                return _run(options, session)
+            except InvalidWorkflow as error:
+                return refuse(error.problems, options.json)
+            except NodeError as error:
+                problem = Problem("bad_output", str(error), None, None, error.expected, error.got, error.hint)
+                return refuse([problem], options.json)
+            except PackError as error:
+                return refuse([Problem("broken_pack", str(error))], options.json)
+            except KeyboardInterrupt:
+                return _cancelled(options, interrupts)
+    except KeyboardInterrupt:  # while the session was closing
+        return interrupts.code
+
+
+def _session(options: RunOptions) -> Session:
+    disk_bytes = 0 if options.no_cache else DISK_BYTES
+    return Session(options.data, models=options.models, disk_bytes=disk_bytes)
+
+
+def _cancelled(options: RunOptions, interrupts: Interrupts) -> int:
+    if options.json:
+        print_json({"status": "cancelled"})
+    console = stderr()
+    console.print("Cancelled." + (" Keeping what is finished; Ctrl-C again stops at once." if console.is_terminal else ""))
+    return interrupts.code
 
 
 def _run(options: RunOptions, session: Session) -> int:
-    workflow, paths = _configured(options, session)
-    plan = session.compile(workflow.document, options.only or None)
-    if options.plan:
-        return _show_plan(plan, options.json)
-    check_writable(options.out)
+    workflow, paths = configured(options.file, options.inputs, options.settings, session)
+    _check_answers(options, workflow)
+    wanted, exact = options.only or None, not options.batched
     console = stderr()
+    if options.plan:
+        with looking(console):
+            found = forecast_workflow(workflow, wanted=wanted, exact=exact, allow=paths)
+        return show_plan(found, options.json)
+    plan = session.compile(workflow.document, wanted)
+    check_writable(options.out)
     with view(plan, console, options.quiet or options.json) as shown_:
         try:
-            result = workflow.run(wanted=options.only or None, listener=shown_.listen, allow=paths)
+            result = workflow.run(wanted=wanted, listener=shown_.listen, out=options.out, exact=exact, allow=paths)
         except RunFailed as failed:
             result = failed.result
-    saved: dict[str, list[dict[str, Any]]] = {}
-    problems = list(result.run.problems)
-    try:
-        saved = result.save(options.out)
-    except NodeError as error:
-        problems.append(Problem("bad_output", str(error), None, None, error.expected, error.got, error.hint))
-    return _report(options, result, saved, problems)
+    return _report(options, result)
 
 
-def _configured(options: RunOptions, session: Session) -> tuple[Workflow, list[str]]:
-    """The workflow with options and --set applied, and the paths that the command line allows."""
-    if str(options.file).startswith("-"):
-        message = f"The workflow's file comes first, before {options.file}."
+def _check_answers(options: RunOptions, workflow: Workflow) -> None:
+    """Every answer is for a node of the workflow, or for one inside of it. Raises InvalidWorkflow."""
+    nodes = workflow.document.nodes
+    unknown = [name for name in options.answers if name.partition("/")[0].partition("[")[0] not in nodes]
+    if unknown:
+        message = "--answer {0}: this workflow has no node {0!r}."
+        raise InvalidWorkflow(
+            [Problem("bad_answer", message.format(name), hint=nearest(name, nodes, "There are")) for name in unknown]
+        )
+
+
+def configured(file: Path, inputs: list[str], set_: list[str], session: Session) -> tuple[Workflow, list[str]]:
+    """The workflow with its own options and --set applied, and the paths that the command line allows.
+
+    Raises InvalidWorkflow with everything that does not fit.
+    """
+    if str(file).startswith("-"):
+        message = f"The workflow's file comes first, before {file}."
         raise InvalidWorkflow([Problem("bad_flag", message, hint="Write nodegraph run FILE --name VALUE.")])
-    workflow = load(options.file, session)
-    values, paths = parse_flags(options.inputs, workflow.inputs)
+    workflow = load(file, session)
+    values, paths = parse_flags(inputs, workflow.inputs)
     workflow = workflow.with_inputs(**values) if values else workflow
     settings, problems = {}, []
-    for setting in options.settings:
+    for setting in set_:
         place, equals, text = setting.partition("=")
         node, dot, key = place.partition(".")
         entry = workflow.document.nodes.get(node)
@@ -114,9 +149,9 @@ def _configured(options: RunOptions, session: Session) -> tuple[Workflow, list[s
     return (workflow.with_values(settings) if settings else workflow), paths
 
 
-def _report(options: RunOptions, result: Result, saved: dict[str, list[dict[str, Any]]], problems: list[Problem]) -> int:
+def _report(options: RunOptions, result: Result) -> int:
+    problems, saved, nodes = result.run.problems, result.files, result.nodes
     ok = not problems and result.run.status == "succeeded"
-    nodes = result.nodes
     if options.json:
         report: dict[str, Any] = {
             "status": "succeeded" if ok else "failed",
@@ -150,45 +185,12 @@ def _line(name: str, row: dict[str, Any]) -> str:
 
 
 def _explain(nodes: dict[str, dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("node", "state", "ms", "why"):
-        table.add_column(title, justify="right" if title == "ms" else "left", no_wrap=title != "why")
+    rows = table("node", "state", "ms", "why", right=["ms"])
     styles = {"computed": "green", "hit": "blue", "failed": "red", "skipped": "red"}
     for name, row in nodes.items():
         ms = f"{row['ms']:.1f}" if row["ms"] else ""
-        table.add_row(name, Text(row["state"], style=styles.get(row["state"], "dim")), ms, row["reason"])
-    stdout().print(table)
-
-
-def _show_plan(plan: Plan, as_json: bool) -> int:
-    needed: set[int] = set()
-    asked = [wanted.source for wanted in plan.wanted]
-    while asked:
-        i = asked.pop()
-        if i not in needed:
-            needed.add(i)
-            asked += [link.source for link in plan.nodes[i].links]
-    nodes = [node for i, node in enumerate(plan.nodes) if i in needed]
-    rows = [
-        {
-            "node": node.id,
-            "type": node.spec.id,
-            "lane": node.spec.lane,
-            "after": sorted({plan.nodes[link.source].id for link in node.links}),
-        }
-        for node in nodes
-    ]
-    if as_json:
-        print_json({"nodes": rows, "outputs": [wanted.name for wanted in plan.wanted], "disabled": list(plan.disabled)})
-        return DONE
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("node", "type", "lane", "after"):
-        table.add_column(title)
-    for node, row in zip(nodes, rows, strict=True):
-        lane = "composite" if node.spec.composite else node.spec.lane
-        table.add_row(node.id, node.spec.id, lane, ", ".join(row["after"]))
-    stdout().print(table)
-    return DONE
+        rows.add_row(name, Text(row["state"], style=styles.get(row["state"], "dim")), ms, row["reason"])
+    stdout().print(rows)
 
 
 def show_inputs(file: Path, data: Path | None) -> int:

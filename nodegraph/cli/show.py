@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +14,18 @@ from rich.text import Text
 
 from nodegraph.sdk.errors import Problem
 
-DONE, FAILED, WRONG_INPUT, CANCELLED = 0, 1, 2, 130
-"""Exit codes."""
+_PIPE_COLUMNS = 1000
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+"""Exit codes; one that a signal ended has 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM."""
 
 
 def stdout() -> Console:
-    """For tables. Text is shown as it is: brackets and colons are no markup."""
-    return Console(highlight=False, markup=False, emoji=False)
+    """For tables. Text is shown as it is: brackets and colons are no markup. In a pipe lines are as long as they need to be."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_COLUMNS
+    return console
 
 
 def stderr() -> Console:

@@ -312,8 +312,8 @@ class Engine:
     def settle(self, call: Call, outcome: Outcome) -> None:
         """A call is over: keep its result, and tell everybody who waits for it."""
         self.in_flight.pop(call.key, None)
-        if call.spec.lane == "cpu" and not call.node.is_async:
-            self.costs.learn(call.spec, outcome.seconds)
+        if outcome.values is not None and not call.node.is_async:
+            self.costs.learn(call.spec, outcome.cost)
         outcome = self.keep(call, outcome)
         call.run.take(call, outcome)
         for run, index in call.waiters:

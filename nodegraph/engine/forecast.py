@@ -47,9 +47,9 @@ class NodeForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would do. `nodes` are what is wanted and all before it, each followed by its parts; totals leave out the latter's
-    owners.
+    """What a run would do. `nodes` are what is wanted and all before it, each followed by its parts.
 
+    The totals count nodes that are computed themselves, not those that consist of others.
     `seconds` adds up the nodes whose cost is known; `peak_bytes` is the most that one of them held on its device.
     """
 

@@ -376,9 +376,7 @@ class Run:
             call = self.inline.popleft()
             if self.listener is not None:
                 self.on_started(call)
-            outcome = perform(call, _NO_CONTEXT)
-            self.engine.costs.learn(call.spec, outcome.seconds)
-            self.engine.settle(call, outcome)
+            self.engine.settle(call, perform(call, _NO_CONTEXT))
             self.advance()
             if time.perf_counter() > end:
                 return
@@ -458,6 +456,8 @@ class Run:
         if self.listener is not None and i not in self.left:
             told = self.reason_for(i)
             self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[state], told, self.ms.get(i, 0.0), peak_bytes)
+        if result.hollow:
+            self.left.add(i)
         self.outputs.finished(i, result)
         self._settled(i)
         waiting, self.dependents[i] = self.dependents[i], None

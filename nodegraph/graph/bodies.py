@@ -59,6 +59,15 @@ class Bodies:
             self._known[key] = Compiled(body, tuple(problems))
         return self._known[key]
 
+    def report(self, found: Compiled) -> None:
+        """A body is used: what is wrong inside it is wrong with the document."""
+        self.problems |= dict.fromkeys(found.problems)
+
+    def look_inside(self, name: str) -> None:
+        """Report what is wrong inside a subgraph whose interface cannot be understood: compiled with what is."""
+        inputs = self.subgraphs.inputs(name)
+        self.report(self.compiled(name, {key: bare(item.type) for key, item in inputs.items() if not item.type.has_var()}))
+
     def _opened(self, subgraph: Subgraph, given: Mapping[str, TypeExpr]) -> dict[str, NodeEntry]:
         """The subgraph's nodes with what is given linked in; a link or a value inside gives way to it."""
         nodes = dict(subgraph.nodes)

@@ -177,6 +177,8 @@ class _Compiler:
     def _unknown_type(self, name: str, entry: NodeEntry) -> None:
         if name in self.loops:
             self.problems += [replace(problem, node=name) for problem in self.loops[name][1]]
+            if not self.loops[name][1] and not entry.disabled:
+                self.bodies.look_inside(str(entry.inputs["body"]))
             return
         pack = entry.type.split("/", 1)[0]
         if pack in self.catalog.broken:
@@ -274,7 +276,7 @@ class _Compiler:
                 self._problem("unknown_type", message, node.id, "body", hint="Link what has no type of its own.")
             return node
         found = self.bodies.compiled(body, given)
-        self.bodies.problems |= dict.fromkeys(found.problems)
+        self.bodies.report(found)
         spec = output_types(node.spec, found.body)
         if found.problems:
             return replace(node, spec=spec)

@@ -36,7 +36,7 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def misfits(spec: NodeSpec, body: str, inputs: Mapping[str, InputSpec], outputs: Mapping[str, str]) -> list[Problem]:
+def misfits(spec: NodeSpec, body: str, inputs: Mapping[str, object], outputs: Mapping[str, object]) -> list[Problem]:
     """Why a subgraph with this interface cannot be the body of such a node."""
     form, found = FORMS[spec.iterates], []
 

@@ -76,7 +76,7 @@ class Subgraphs:
         return self.specialised(entry, spec)[0] if spec is not None and spec.iterates else spec
 
     def specialised(self, entry: NodeEntry, spec: NodeSpec) -> tuple[NodeSpec | None, list[Problem]]:
-        """The type of a node that iterates, or what is wrong with its body."""
+        """The type of a node that iterates, or what is wrong with its body; None without a word when that lies inside."""
         body = entry.inputs.get("body")
         if "body" in entry.links:
             hint = "Its sockets follow from the subgraph, so the name has to be known before anything runs."
@@ -91,18 +91,24 @@ class Subgraphs:
         if body in self._unusable:
             hint = "A loop repeats its body by itself: it needs no other way round."
             return None, [Problem("cycle", self._unusable[body], None, "body", hint=hint)]
-        inputs, outputs = self.inputs(body), self.entries[body].interface.outputs
-        problems = misfits(spec, body, inputs, outputs)
-        return (None, problems) if problems else (specialised(spec, inputs, outputs), [])
+        interface, inputs = self.entries[body].interface, self.inputs(body)
+        problems = misfits(spec, body, interface.inputs, interface.outputs)
+        if problems or len(inputs) < len(interface.inputs):
+            return None, problems
+        return specialised(spec, inputs, interface.outputs), []
 
     def inputs(self, name: str) -> dict[str, InputSpec]:
-        """A subgraph's interface inputs: typed as what they point to, required where that has no value of its own."""
+        """A subgraph's interface inputs: typed as what they point to, required where that has no value of its own.
+
+        Those that point to nothing that is known are left out.
+        """
         if name not in self._inputs:
             interface, nodes = self.entries[name].interface, self.entries[name].nodes
-            self._inputs[name] = {key: self._input(key, item, nodes) for key, item in interface.inputs.items()}
+            found = {key: self._input(key, item, nodes) for key, item in interface.inputs.items()}
+            self._inputs[name] = {key: item for key, item in found.items() if item is not None}
         return self._inputs[name]
 
-    def _input(self, name: str, item: InterfaceInput, nodes: Mapping[str, NodeEntry]) -> InputSpec:
+    def _input(self, name: str, item: InterfaceInput, nodes: Mapping[str, NodeEntry]) -> InputSpec | None:
         targets = []
         for text in item.to:
             node, _, key = text.partition(".")
@@ -110,7 +116,7 @@ class Subgraphs:
             if known is not None and key in known.input_by_name:
                 targets.append((nodes[node], known.input_by_name[key]))
         if not targets:
-            return InputSpec(name, te.var(f"{name}?"), False)  # reported where the subgraph is compiled
+            return None
         entry, spec = next((pair for pair in targets if not pair[1].type.has_var()), targets[0])
         unset = [found for place, found in targets if found.name not in place.inputs and found.name not in place.links]
         return replace(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodegraph import Buffer, Codec
+from nodegraph import Buffer, Codec, Storage
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -43,6 +43,29 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def nbytes(value: Any) -> int:
     """Bytes of all tensors of a value."""
     return sum(tensor.nbytes for tensor in tensors_in(value))
+
+
+def storages(value: Any) -> Iterator[Storage]:
+    """The memory that a value's tensors keep alive: a view keeps the whole tensor that it looks at."""
+    for tensor in tensors_in(value):
+        storage = tensor.untyped_storage()
+        device = "" if tensor.device.type == "cpu" else str(tensor.device)
+        yield Storage(storage.data_ptr(), storage.nbytes(), device)
+
+
+def describe(value: Any) -> str:
+    """A value's tensors in a few words each: shape, dtype, range."""
+    return ", ".join(map(_described, tensors_in(value))) or type(value).__name__
+
+
+def _described(tensor: Tensor) -> str:
+    shape = " x ".join(map(str, tensor.shape)) or "one number"
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if tensor.numel() == 0 or tensor.is_complex():
+        return f"{shape} {dtype}"
+    if not bool(torch.isfinite(tensor).all()):
+        return f"{shape} {dtype} with NaN or infinity"
+    return f"{shape} {dtype} {tensor.min().item():.4g} to {tensor.max().item():.4g}"
 
 
 def generation(value: Any) -> int:

@@ -12,15 +12,16 @@ from torch import Tensor
 
 from nodegraph import SocketType, socket
 from nodegraph_nodes.pictures import png_artifact
-from nodegraph_nodes.tensors import codec, generation, nbytes, to_device, to_host
+from nodegraph_nodes.tensors import codec, describe, generation, storages, to_device, to_host
 
 CODEC = codec(lambda name: globals()[name])
 """Writes and reads every type of this module, and values that hold one another (a guidance holds conditionings)."""
 
 _TENSORS: dict[str, Any] = {
     "codec": CODEC,
-    "nbytes": nbytes,
+    "storages": storages,
     "generation": generation,
+    "describe": describe,
     "to_host": to_host,
     "to_device": to_device,
 }
@@ -85,7 +86,7 @@ class Point(NamedTuple):
     timestep: float
 
 
-@socket(color="#8d99ae", codec=CODEC, nbytes=nbytes, generation=generation)
+@socket(color="#8d99ae", codec=CODEC, storages=storages, generation=generation, describe=describe)
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
     """The N + 1 noise levels of an N-step run, from noisy to clean: alpha, sigma, timestep, each [N+1] float64."""
@@ -104,7 +105,7 @@ class Schedule:
         return Point(self.alpha[index].item(), self.sigma[index].item(), self.timestep[index].item())
 
 
-@socket(color="#f06595", **_TENSORS)
+@socket(color="#f06595", durable=True, **_TENSORS)
 @dataclass(frozen=True, slots=True, eq=False)
 class DenoiseState:
     """A denoising run between two steps: with its schedule, all that the next step needs.

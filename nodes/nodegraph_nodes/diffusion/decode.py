@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from nodegraph import Context, NodeError, node
+from collections.abc import Sequence
+
+import torch
+
+from nodegraph import Context, Inputs, NodeError, node
 from nodegraph_nodes.types import Autoencoder, Image, Latent
 
 
 @node(category="diffusion/autoencoder", lane="gpu")
 def decode(context: Context, autoencoder: Autoencoder, latent: Latent) -> Image:
     """Decode a latent into an image with the autoencoder's decoder."""
+    _check_family(autoencoder, latent)
+    image: Image = context.resident(autoencoder).decode(latent.samples[None])[0]
+    return image.clamp(0, 1)
+
+
+@decode.batched(key=lambda inputs: (inputs.autoencoder, inputs.latent.family, inputs.latent.samples.shape), limit=16)
+def decode_many(calls: Sequence[Inputs]) -> list[Image]:
+    """Several latents of one size, in one pass."""
+    autoencoder: Autoencoder = calls[0].autoencoder
+    _check_family(autoencoder, calls[0].latent)
+    samples = torch.stack([call.latent.samples for call in calls])  # [B, C, h, w]
+    images = calls[0].context.resident(autoencoder).decode(samples).clamp(0, 1)
+    return [image.clone() for image in images]  # apart, so that each can leave memory by itself
+
+
+def _check_family(autoencoder: Autoencoder, latent: Latent) -> None:
     if latent.family != autoencoder.family:
         expected, got = autoencoder.family, latent.family
         raise NodeError("This latent was made for another kind of model.", socket="latent", expected=expected, got=got)
-    image: Image = context.resident(autoencoder).decode(latent.samples[None])[0]
-    return image.clamp(0, 1)

@@ -5,13 +5,15 @@ A step is a node of its own, so a run can stop, go on, and fork at any step, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
+from torch import Tensor
 
-from nodegraph import Context, GraphBuilder, NodeError, Seed, composite, node
-from nodegraph_nodes.diffusion.predict import guided_denoised, preview_image
-from nodegraph_nodes.diffusion.samplers import SAMPLERS, begin, finish, run_step
+from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
+from nodegraph_nodes.diffusion.predict import Evaluation, guided_denoised, guided_denoised_many, preview_image
+from nodegraph_nodes.diffusion.samplers import SAMPLERS, Request, begin, finish, run_step, run_steps, step_noise
 from nodegraph_nodes.pictures import to_preview
 from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
 
@@ -68,6 +70,58 @@ def denoise_step(
     sampler: Sampler = "euler",
 ) -> DenoiseState:
     """Take one denoise step."""
+    _check_step(denoiser, state, schedule, guidance)
+    network = context.resident(denoiser)
+    progress = state.index / schedule.steps
+
+    def predict(x: Tensor, point: Point) -> Tensor:
+        return guided_denoised(network, x, point, guidance, progress)
+
+    after = run_step(SAMPLERS[sampler], state, schedule, predict)
+    _show(context, after, schedule, denoiser)
+    return after
+
+
+@denoise_step.batched(key=lambda inputs: (inputs.denoiser, inputs.state.x.shape, _prompt_shape(inputs.guidance)))
+def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
+    """One step of several runs with one network pass per estimate.
+
+    Prompts, seeds, noise levels, samplers and guidance may all differ; sizes and the model may not.
+    """
+    results: dict[int, DenoiseState | NodeError] = {}
+    for i, call in enumerate(calls):
+        try:
+            _check_step(call.denoiser, call.state, call.schedule, call.guidance)
+        except NodeError as error:
+            results[i] = error
+    fit = [call for i, call in enumerate(calls) if i not in results]
+    if fit:
+        network = calls[0].context.resident(calls[0].denoiser)
+
+        def predict(requests: Sequence[Request]) -> list[Tensor]:
+            wanted = [(fit[request.item], request) for request in requests]
+            return guided_denoised_many(
+                network,
+                [Evaluation(r.x, r.point, call.guidance, call.state.index / call.schedule.steps) for call, r in wanted],
+            )
+
+        steps = [SAMPLERS[call.sampler](call.state, call.schedule, step_noise) for call in fit]
+        after = iter(run_steps(steps, predict))
+        for i, call in enumerate(calls):
+            if i not in results:
+                state = results[i] = next(after)
+                _show(call.context, state, call.schedule, call.denoiser)
+    return [results[i] for i in range(len(calls))]
+
+
+def _prompt_shape(guidance: Guidance) -> tuple[object, ...]:
+    """What must agree for prompts to be stacked. A negative prompt of another length keeps a run alone."""
+    negative = guidance.negative
+    shapes = {(c.states.shape, None if c.pooled is None else c.pooled.shape) for c in (guidance.positive, negative) if c}
+    return (guidance.positive.family, *sorted(shapes, key=repr))
+
+
+def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, guidance: Guidance) -> None:
     if state.index >= schedule.steps:
         raise NodeError(
             f"The run has done all {schedule.steps} steps of its schedule.",
@@ -76,15 +130,10 @@ def denoise_step(
         )
     _same_family(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
-    network = context.resident(denoiser)
-    progress = state.index / schedule.steps
 
-    def predict(x: object, point: Point) -> object:
-        return guided_denoised(network, x, point, guidance, progress)  # type: ignore[arg-type]
 
-    after = run_step(SAMPLERS[sampler], state, schedule, predict)  # type: ignore[arg-type]
-    context.preview(lambda: to_preview(preview_image(finish(after, schedule), denoiser)))
-    return after
+def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:
+    context.preview(lambda: to_preview(preview_image(finish(state, schedule), denoiser)))
 
 
 @node(category="diffusion/denoise")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
-from nodegraph import Context, node
+from nodegraph import Context, Inputs, node
 from nodegraph_nodes.diffusion.families import LoadedTextEncoder
 from nodegraph_nodes.types import Conditioning, TextEncoder
 
@@ -19,6 +20,20 @@ def encode_prompt(
 ) -> Conditioning:
     """Turn a prompt into token states, which the denoiser attends to."""
     network: LoadedTextEncoder = context.resident(encoder)
+    _warn_if_cut(context, network, text)
+    return network.encode([text])[0]
+
+
+@encode_prompt.batched(key=lambda inputs: inputs.encoder)
+def encode_prompts(calls: Sequence[Inputs]) -> list[Conditioning]:
+    """Several prompts for one encoder, in one pass."""
+    network: LoadedTextEncoder = calls[0].context.resident(calls[0].encoder)
+    for call in calls:
+        _warn_if_cut(call.context, network, call.text)
+    return network.encode([call.text for call in calls])
+
+
+def _warn_if_cut(context: Context, network: LoadedTextEncoder, text: str) -> None:
     count = network.count_tokens(text)
     if count > network.max_tokens:
         context.log.warning(
@@ -27,4 +42,3 @@ def encode_prompt(
             count,
             network.max_tokens,
         )
-    return network.encode([text])[0]

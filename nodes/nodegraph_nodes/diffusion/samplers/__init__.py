@@ -4,12 +4,13 @@
 """
 
 from .noise import NoiseSource, initial_noise, step_noise
-from .run import begin, finish, run_step, run_steps
+from .run import Request, begin, finish, run_step, run_steps
 from .solvers import SAMPLERS, Sampler, Step, ddim, dpmpp_2m, euler, euler_ancestral, heun
 
 __all__ = [
     "SAMPLERS",
     "NoiseSource",
+    "Request",
     "Sampler",
     "Step",
     "begin",
