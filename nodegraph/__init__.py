@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.sdk import (
     Artifact,
+    Asker,
     Buffer,
     Cancelled,
     Codec,
@@ -27,6 +28,7 @@ from nodegraph.sdk import (
     PackError,
     Preview,
     Problem,
+    Question,
     Secret,
     Seed,
     SocketType,
@@ -44,6 +46,7 @@ _ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "Workflow", "load")
 
 __all__ = [
     "Artifact",
+    "Asker",
     "Buffer",
     "Cancelled",
     "Codec",
@@ -63,6 +66,7 @@ __all__ = [
     "PackError",
     "Preview",
     "Problem",
+    "Question",
     "Result",
     "RunFailed",
     "Secret",

@@ -14,18 +14,19 @@ def forecast_workflow(
     wanted: Sequence[str] | None = None,
     exact: bool = True,
     allow: Sequence[str] = (),
-    sizes: bool = False,
+    every: bool = False,
 ) -> Forecast:
-    """Look, and compute nothing. The arguments are those of `Workflow.run`; `sizes` looks up what cached results take.
+    """Look, and compute nothing. `wanted`, `exact` and `allow` are those of `Workflow.run`.
 
-    Raises InvalidWorkflow as a run would.
+    With `every`, nodes that a run would not need are looked up too, and hits say what their results take. Raises
+    InvalidWorkflow as a run would.
     """
     session = workflow.session
     plan = session.compile(workflow.document, wanted)
     engine = session._started()
 
     async def look() -> Forecast:
-        return forecast(engine, await engine.prepare(plan, workflow._roots(allow), exact=exact), sizes=sizes)
+        return forecast(engine, await engine.prepare(plan, workflow._roots(allow), exact=exact), every=every)
 
     future = session._post(look())
     try:

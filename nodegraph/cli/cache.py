@@ -164,7 +164,7 @@ def _explain(workflow: Workflow, paths: list[str], as_json: bool) -> int:
     off = set(workflow.session.compile(workflow.document).disabled)
     everything = [name for name in workflow.document.nodes if name not in off]
     with looking(stderr()):
-        found = forecast_workflow(workflow, wanted=everything, allow=paths, sizes=True)
+        found = forecast_workflow(workflow, wanted=everything, allow=paths, every=True)
     if as_json:
         keys = ("node", "type", "state", "cache", "why", "result_bytes")
         rows = [{key: row[key] for key in keys} for row in found.to_json()["nodes"]]

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nodegraph.api.forecast import forecast_workflow
+from nodegraph.api.outputs import Rows
 from nodegraph.api.paths import DISK_BYTES
 from nodegraph.api.session import Session
 from nodegraph.api.workflow import Result, RunFailed, Workflow, load
@@ -96,7 +97,15 @@ def _run(options: RunOptions, session: Session) -> int:
             result = workflow.run(wanted=wanted, listener=shown_.listen, out=options.out, exact=exact, allow=paths)
         except RunFailed as failed:
             result = failed.result
-    return _report(options, result)
+    return _report(options, result, _in_order(result.files, [output.name for output in plan.wanted]))
+
+
+def _in_order(files: Rows, names: list[str]) -> Rows:
+    """Outputs in the order of the interface, not in the one in which they came. A node's outputs follow under NODE.OUTPUT."""
+    place = {name: i for i, name in enumerate(names)}
+    return {
+        name: files[name] for name in sorted(files, key=lambda name: place.get(name, place.get(name.rpartition(".")[0], 0)))
+    }
 
 
 def _check_answers(options: RunOptions, workflow: Workflow) -> None:
@@ -149,8 +158,8 @@ def configured(file: Path, inputs: list[str], set_: list[str], session: Session)
     return (workflow.with_values(settings) if settings else workflow), paths
 
 
-def _report(options: RunOptions, result: Result) -> int:
-    problems, saved, nodes = result.run.problems, result.files, result.nodes
+def _report(options: RunOptions, result: Result, saved: Rows) -> int:
+    problems, nodes = result.run.problems, result.nodes
     ok = not problems and result.run.status == "succeeded"
     if options.json:
         report: dict[str, Any] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine import events as ev
 from nodegraph.engine.expand import Parts, expand, map_over
-from nodegraph.engine.gather import linked
+from nodegraph.engine.gather import linked, values_of_composite
 from nodegraph.engine.order import Order
 from nodegraph.engine.prepare import extend_static_keys, picked
 from nodegraph.engine.states import COMPUTED, HIT, LOST, THERE, UNSEEN, WAITING
@@ -149,10 +149,9 @@ def _known_values(run: Run, i: int) -> dict[str, Any]:
     """A composite's values by input, typed or linked; variadic ones in a list."""
     node = run.nodes[i]
     values = dict(node.values)
-    for link in node.links:
-        if link.by_value and not link.lazy:
-            value = linked(run.nodes, run.result, node, link, run.files).value
-            values[link.input] = [*values.get(link.input, ()), value] if link.many else value
+    for link in values_of_composite(node):
+        value = linked(run.nodes, run.result, node, link, run.files).value
+        values[link.input] = [*values.get(link.input, ()), value] if link.many else value
     return values
 
 

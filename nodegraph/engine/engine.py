@@ -34,6 +34,7 @@ from nodegraph.engine.run import Run, RunOptions
 from nodegraph.graph import Plan
 from nodegraph.sdk.context import Context, Preview
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
+from nodegraph.sdk.socket import Artifact
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.store import Digests, DiskTier, MemoryTier, Result, Roots
 from nodegraph.store.memory import HOST
@@ -338,12 +339,22 @@ class Engine:
         post = self._loop.call_soon_threadsafe
         run = call.run
         context = Context(node=call.path, is_cancelled=lambda: call.abandoned, asker=run.options.asker)
+        context.picture_of = partial(self._picture_of, call)
         if self._scratch is not None:
             context.scratch_root = self._scratch / call.key.partition("!")[0]
         if run.listener is not None:
             context.on_progress = lambda done, total: _quietly(post, run.on_progress, call, done, total)
             context.on_preview = lambda preview: _quietly(post, run.on_preview, call, preview)
         return context
+
+    def _picture_of(self, call: Call, value: Any) -> Artifact | None:
+        """A linked value as a picture, where the socket type that it came from knows how."""
+        run = call.run
+        for link in run.nodes[call.index].links:
+            socket = self.extents.socket(run.nodes[link.source].spec.output_by_name[link.output].type)
+            if socket is not None and socket.artifact is not None:
+                return socket.artifact(value)
+        return None
 
     def _packs_digest(self) -> str:
         """The digest of every node type's revision."""

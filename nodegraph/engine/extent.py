@@ -26,7 +26,7 @@ class Extents:
         """The socket types of a node type's inputs, where the pack has said something about them."""
         found = self._inputs.get(spec.id)
         if found is None or found[0] is not spec:
-            by_input = {item.name: self._socket(item.type) for item in spec.inputs if not item.lazy}
+            by_input = {item.name: self.socket(item.type) for item in spec.inputs if not item.lazy}
             found = (spec, {name: socket for name, socket in by_input.items() if socket is not None})
             self._inputs[spec.id] = found
         return found[1]
@@ -45,14 +45,15 @@ class Extents:
         outputs = self._outputs.get(type_id)
         if outputs is None:
             spec = self._library.catalog.nodes.get(type_id)
-            outputs = {} if spec is None else {output.name: self._socket(output.type) for output in spec.outputs}
+            outputs = {} if spec is None else {output.name: self.socket(output.type) for output in spec.outputs}
             self._outputs[type_id] = outputs
         return outputs
 
-    def _socket(self, expr: TypeExpr) -> SocketType | None:
+    def socket(self, expr: TypeExpr) -> SocketType | None:
+        """The socket type of a type, or of what a list or an optional holds."""
         if expr.kind == "socket":
             return self._library.sockets.get(expr.name)
-        return self._socket(expr.args[0]) if expr.kind in ("list", "optional") else None
+        return self.socket(expr.args[0]) if expr.kind in ("list", "optional") else None
 
 
 def _moved(value: Any, socket: SocketType | None) -> Any:

@@ -153,12 +153,14 @@ def _find_as_a_run_does(engine: Engine, key: str, node: PlanNode) -> tuple[Tier,
     return find(engine, key, node.mapped or node.spec.composite or not engine.costs.is_cheap(node.spec))
 
 
-def forecast(engine: Engine, prepared: Prepared, *, sizes: bool = False) -> Forecast:
+def forecast(engine: Engine, prepared: Prepared, *, every: bool = False) -> Forecast:
     """What running a prepared plan would do now. On the engine's loop: it looks into the memory tier.
 
-    With `sizes`, rows of hits say what their results take.
+    With `every`, nodes that a run would not need are looked up too, and hits say what their results take.
     """
     seen = Foresight(prepared, partial(_find_as_a_run_does, engine), engine.library)
+    if every:
+        seen.look_up_rest()
     past = engine.history.of(prepared.plan.document)
     running = [i for i, outlook in enumerate(seen.outlook) if outlook in ("would_run", "unknown")]
     profile = partial(profile_of, engine)
@@ -169,7 +171,7 @@ def forecast(engine: Engine, prepared: Prepared, *, sizes: bool = False) -> Fore
         if not seen.why.get(i) and seen.outlook[i] == "would_run":
             seen.why[i] = reason_for_miss(seen.nodes, seen.static, seen.moving, i, past)
     rows = [_forecast(seen, i, known) for i in _in_order(seen.inside, _before(prepared.plan))]
-    if sizes:
+    if every:
         rows = [replace(row, nbytes=_size(engine, row)) if row.outlook == "hit" else row for row in rows]
     return Forecast(rows, [wanted.name for wanted in prepared.plan.wanted], prepared.plan.disabled)
 

@@ -48,6 +48,12 @@ class Foresight:
             i, doubt = self._perhaps.popleft()
             self._walk([i], doubt)
 
+    def look_up_rest(self) -> None:
+        """Look up what a run would not need, too: what is not there would have to run, if it were."""
+        for i, outlook in enumerate(self.outlook):
+            if outlook == "not_needed" and not self._is_there(i, self.static[i], ""):
+                self.outlook[i] = "would_run"
+
     def _walk(self, roots: Iterable[int], doubt: str = "") -> None:
         """Depth first with a stack of its own (chains may be as long as they like): a node, its sources, again the node, its
         parts, again the node."""

@@ -85,6 +85,12 @@ def linked(
     return Linked(value, list_token([token]) if link.mode == "wrap" else token, source.volatile)
 
 
+def values_of_composite(node: PlanNode) -> list[PlanLink]:
+    """The links whose values a composite's author receives as values; all others stay links."""
+    inputs = node.spec.input_by_name
+    return [link for link in node.links if link.by_value and not link.lazy and inputs[link.input].schema is not None]
+
+
 def converted(node: Node, plan_node: PlanNode, arguments: dict[str, Any], files: FileAccess) -> tuple[UsedFile, ...]:
     """Turn arguments, in place, into what the function wants: enums, models, paths, lists of its own. Gives the files used."""
     for name, value in arguments.items():

@@ -35,7 +35,7 @@ class TooManyRounds(NodeError):
     """A loop would go on beyond its limit. The problem is the loop's, whichever of its nodes found it."""
 
     def __init__(self, loop: str, limit: int, message: str, got: str, hint: str) -> None:
-        super().__init__(f"{loop} {message}", socket="limit", expected=f"at most {limit:,}", got=got, hint=hint)
+        super().__init__(message, socket="limit", expected=f"at most {limit:,}", got=got, hint=hint)
         self.loop = loop
 
     def problem(self, node: str, code: str = "node_failed") -> Problem:
@@ -67,7 +67,7 @@ def _all_rounds(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
     limit = _limit(values)
     if size > limit:
         hint = f"Raise the limit, at most to {MOST_ROUNDS:,}, or give it fewer items."
-        raise TooManyRounds(counted, limit, "has more items than its limit; no round was done.", f"{size:,} items", hint)
+        raise TooManyRounds(counted, limit, "There are more items than the limit; no round was done.", f"{size:,} items", hint)
     rounds = _Rounds(node, iteration, values, counted, base)
 
     def item(i: int) -> Bound:
@@ -107,7 +107,7 @@ def _next_round(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
         return Parts(rounds.nodes, {**outputs})
     if done >= limit:
         hint = f"Raise the limit, at most to {MOST_ROUNDS:,}, or see to it that go_on becomes false."
-        message = f"has done {done:,} rounds and would go on."
+        message = f"The loop has done {done:,} rounds and would go on."
         raise TooManyRounds(path, limit, message, "one more round", hint)
     given = rounds.add(done, {"state": state})
     known = {name: value for name, value in values.items() if name not in ("initial", STATE, GO_ON)} | {COUNT: done + 1}

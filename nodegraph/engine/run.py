@@ -21,7 +21,7 @@ from nodegraph.engine.calls import Call, Outcome, failure, perform
 from nodegraph.engine.composing import assemble, divide, followed, length, wait_for_parts
 from nodegraph.engine.expand import Parts
 from nodegraph.engine.explain import reason_for_miss
-from nodegraph.engine.gather import converted, gather
+from nodegraph.engine.gather import converted, gather, values_of_composite
 from nodegraph.engine.lazy import run_lazy
 from nodegraph.engine.order import FIRST, Order, rank_outputs
 from nodegraph.engine.outputs import Outputs, Receiver
@@ -240,7 +240,7 @@ class Run:
             links = (link for link in node.links if link.mode == "map" and length(self, link) is None)
             return [~followed(self, link).source for link in links]
         if node.spec.composite:
-            return [link.source for link in node.links if link.by_value and not link.lazy]
+            return [link.source for link in values_of_composite(node)]
         return [link.source for link in node.links if not link.lazy]
 
     def structure_known(self, i: int) -> None:

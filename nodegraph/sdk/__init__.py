@@ -5,7 +5,7 @@ Nothing here knows graphs, engines or tensors.
 
 from nodegraph.sdk.batching import Inputs
 from nodegraph.sdk.builder import GraphBuilder, Link
-from nodegraph.sdk.context import Context, Preview
+from nodegraph.sdk.context import Asker, Context, Preview, Question
 from nodegraph.sdk.errors import Cancelled, InvalidWorkflow, NodeError, PackError, Problem
 from nodegraph.sdk.node import Node, composite, node
 from nodegraph.sdk.pack import Pack, loader
@@ -14,6 +14,7 @@ from nodegraph.sdk.values import Color, FilePath, Lazy, ModelFile, Secret, Seed
 
 __all__ = [
     "Artifact",
+    "Asker",
     "Buffer",
     "Cancelled",
     "Codec",
@@ -32,6 +33,7 @@ __all__ = [
     "PackError",
     "Preview",
     "Problem",
+    "Question",
     "Secret",
     "Seed",
     "SocketType",

@@ -29,12 +29,12 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a node wants a person to decide: one of `choices`, by index. `pictures` go beside them, where there are any."""
+    """What a node wants a person to decide: one of `choices`, by index; each is in words, and a picture where it is one."""
 
     node: str
     text: str
     choices: tuple[str, ...]
-    pictures: tuple[Artifact | None, ...] = ()
+    pictures: tuple[Artifact | None, ...]
 
 
 Asker = Callable[[Question], Awaitable[int]]
@@ -43,6 +43,10 @@ Asker = Callable[[Question], Awaitable[int]]
 
 def _load_directly(recipe: Any) -> Any:
     raise LookupError(f"This context loads no models: pass Context(resident=...) to run on {type(recipe).__name__}.")
+
+
+def _no_picture(value: Any) -> Artifact | None:
+    return None
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class Context:
     load: Callable[[Any], Any] = _load_directly
     scratch_root: Path | None = None
     asker: Asker | None = None
+    picture_of: Callable[[Any], Artifact | None] = _no_picture
     log: logging.Logger = _LOG
 
     def progress(self, done: float, total: float) -> None:
@@ -74,14 +79,20 @@ class Context:
         if self.is_cancelled and self.is_cancelled():
             raise Cancelled(self.node)
 
-    async def ask(self, text: str, choices: Sequence[str], pictures: Sequence[Artifact | None] = ()) -> int:
-        """Let a person choose; the node waits and keeps no lane busy. Raises NodeError where there is nobody to ask."""
+    async def ask(self, text: str, options: Sequence[Any]) -> int:
+        """Let a person choose; the node waits and keeps no lane busy. The index of the option.
+
+        Raises NodeError where there is nobody to ask.
+        """
         if self.asker is None:
-            hint = f"Answer beforehand: --answer {self.node}=N, from 0 to {len(choices) - 1}."
-            raise NodeError("A person has to decide here, and this run can ask nobody.", got=text, hint=hint)
-        chosen = await self.asker(Question(self.node, text, tuple(choices), tuple(pictures)))
-        if not 0 <= chosen < len(choices):
-            raise NodeError("There is no such choice.", expected=f"0 to {len(choices) - 1}", got=str(chosen))
+            hint = f"Answer beforehand: --answer {self.node.partition('/')[0]}=N, from 0 to {len(options) - 1}."
+            raise NodeError("A person has to decide here, and this run can ask nobody.", hint=hint)
+        pictures = tuple(self.picture_of(option) for option in options)
+        plain = (str, int, float)
+        choices = tuple(str(option) if isinstance(option, plain) else f"number {i}" for i, option in enumerate(options))
+        chosen = await self.asker(Question(self.node, text, choices, pictures))
+        if not 0 <= chosen < len(options):
+            raise NodeError("There is no such choice.", expected=f"0 to {len(options) - 1}", got=str(chosen))
         return chosen
 
     def resident(self, recipe: Any) -> Any:

@@ -79,10 +79,11 @@ class Index:
         self._closed = False
 
     def reader(self) -> sqlite3.Connection | None:
-        """This thread's connection for reading, or None where there is no index that can be read."""
+        """This thread's connection for reading, or None where no index can be read. Raises sqlite3.Error, once, if it is damaged."""
         try:
             return self._readers.connection  # type: ignore[no-any-return]
         except AttributeError:
+            self._readers.connection = None
             self._readers.connection = None if self._closed else _open_reader(self.file)
             return self._readers.connection  # type: ignore[no-any-return]
 
@@ -239,15 +240,21 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 def _open_reader(file: Path) -> sqlite3.Connection | None:
     """The best there is: beside writers; from a folder that cannot be written; a file that nobody can lock."""
+    damage: sqlite3.Error | None = None
     for mode in ("mode=rw", "mode=ro", "immutable=1"):
-        with contextlib.suppress(sqlite3.Error):
-            url = f"{file.absolute().as_uri()}?{mode}"
+        url = f"{file.absolute().as_uri()}?{mode}"
+        db: sqlite3.Connection | None = None
+        try:
             db = sqlite3.connect(url, uri=True, timeout=0.05, isolation_level=None, check_same_thread=False)
-            with contextlib.suppress(sqlite3.Error):
-                db.execute("PRAGMA query_only = ON")
-                _require_ours(db)
-                return db
-            db.close()
+            db.execute("PRAGMA query_only = ON")
+            _require_ours(db)
+            return db
+        except sqlite3.Error as error:
+            damage = error if is_damage(error) else damage
+            if db is not None:
+                db.close()
+    if damage is not None:
+        raise damage
     return None
 
 

@@ -7,7 +7,7 @@ lazy input was asked for next).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.sdk.socket import Storage
@@ -191,7 +191,7 @@ class MemoryTier:
     # ---- keeping ----
 
     def put(
-        self, key: str, entry: Entry, nbytes: int = 0, cost_seconds: float = 0.0, storages: Iterable[Storage] = ()
+        self, key: str, entry: Entry, nbytes: int = 0, cost_seconds: float = 0.0, storages: Sequence[Storage] = ()
     ) -> None:
         """Keep an entry; others leave until the budgets hold. One larger than the whole budget is not kept.
 
@@ -200,19 +200,25 @@ class MemoryTier:
         size = nbytes + ENTRY_BYTES
         if isinstance(entry, Alias) and entry.refs is not None:
             size += PLACE_BYTES * sum(map(_places, entry.refs.values()))
-        kept = tuple(dict.fromkeys(storages))
-        device = next((storage.device for storage in kept if storage.device != HOST), HOST)
-        pool = self._pool(device)
         known = self._worth.get(key)
         if known is not None:
             self._drop(key)
-        here = [storage for storage in kept if storage.device == device]
-        if size + sum(storage.nbytes for storage in here) > pool.budget_bytes:
+        kept = tuple(dict.fromkeys(storages)) if storages else ()
+        device = next((storage.device for storage in kept if storage.device != HOST), HOST) if kept else HOST
+        pool = self._pool(device)
+        least = most = whole = size  # bytes that keeping it takes here: beside what is kept anyway, in all, anywhere
+        for storage in kept:
+            whole += storage.nbytes
+            if storage.device == device:
+                most += storage.nbytes
+                least += storage.nbytes if (device, storage.id) not in self._held else 0
+        if most > pool.budget_bytes:
             if device != HOST:
                 self._spilled(entry, cost_seconds)
             return
-        self._make_room(device, size + sum(s.nbytes for s in here if (device, s.id) not in self._held))
-        density = cost_seconds / (size + sum(storage.nbytes for storage in kept))
+        if pool.used_bytes + least > pool.budget_bytes:
+            self._make_room(device, least)
+        density = cost_seconds / whole
         self._entries[key] = entry
         self._worth[key] = Worth(pool.age + density, density, size, device, kept)
         if known is None or known.device != device:
@@ -224,7 +230,8 @@ class MemoryTier:
                 self._held[place] = 0
                 self._pool(storage.device).used_bytes += storage.nbytes
             self._held[place] += 1
-        if device != HOST:
+        if kept:  # others may have held the same memory, and left
+            self._make_room(device, 0)
             self._make_room(HOST, 0)
 
     def _make_room(self, device: str, nbytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,3 +89,13 @@ def workflow(tmp_path: Path) -> Path:
     path = tmp_path / "sum.json"
     path.write_text(json.dumps(SUM))
     return path
+
+
+@pytest.fixture
+def data(tmp_path: Path, data_folder: Path) -> Path:
+    """A data folder of the test's own: no results yet, the catalog known."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if (data_folder / "catalog").is_dir():
+        shutil.copytree(data_folder / "catalog", folder / "catalog")
+    return folder

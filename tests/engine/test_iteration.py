@@ -544,7 +544,7 @@ async def test_a_while_that_does_not_end_stops_at_its_limit(lab: LoopLab) -> Non
     result = await lab.run(nodes, {"counting": COUNTING})
     (problem,) = result.problems
     assert problem.node == "w"
-    assert "w has done 7 rounds and would go on" in problem.message
+    assert "has done 7 rounds and would go on" in problem.message
     assert "go_on becomes false" in str(problem.hint)
     assert lab.calls["grow"] == 7
     assert states(result)["o"] == "skipped"

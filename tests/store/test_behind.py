@@ -63,6 +63,8 @@ def test_a_full_window_is_written_at_once(tier: WatchedTier) -> None:
     behind = WriteBehind(tier, window_seconds=LONG, window_bytes=1000)
     put(behind, 1, 400)
     put(behind, 2, 400)
+    while not behind._changed._waiters:  # type: ignore[attr-defined]  # until its thread has gone to sleep
+        pass
     assert not tier.arrived.is_set()
     put(behind, 3, 400)
     assert tier.written.wait(30)

@@ -175,16 +175,44 @@ def test_a_cost_that_is_no_cost_does_no_harm(tmp_path: Path, seconds: float) -> 
         assert held(tier, record(1, BIG, seconds))
 
 
-def test_the_dear_stay_and_what_was_read_stays_longer(tmp_path: Path) -> None:
-    tier = DiskTier(tmp_path, 3 * size_of(record(1, BIG)) + 100)
-    tier.write([record(1, BIG, 100.0), record(2, BIG), record(3, BIG)])
-    tier.write([record(4, BIG)])  # one of the two cheap ones leaves, and the tier ages
-    (left,) = [number for number in (2, 3) if tier.kind(key_of(number))]
-    tier.read(key_of(left))
-    tier.write([record(5, BIG, 1.5)])
-    kept = {number for number in range(1, 6) if tier.kind(key_of(number))}
-    assert 1 in kept
-    assert 5 in kept
+ROOM_FOR_THREE = 3 * size_of(record(1, BIG)) + 100
+
+
+def kept(tier: DiskTier) -> list[int]:
+    return [number for number in range(1, 10) if tier.kind(key_of(number))]
+
+
+def test_what_was_dear_long_ago_is_worth_less_than_what_is_new(tmp_path: Path) -> None:
+    tier = DiskTier(tmp_path, ROOM_FOR_THREE)
+    tier.write([record(1, BIG, 1.0), record(2, BIG, 2.0), record(3, BIG, 3.0)])
+    tier.write([record(4, BIG, 1.5)])  # the first leaves, so this one is worth 1 + 1.5
+    assert kept(tier) == [2, 3, 4]
+    tier.close()
+    tier = DiskTier(tmp_path, ROOM_FOR_THREE)  # the age is still known
+    tier.write([record(5, BIG, 1.2)])
+    assert kept(tier) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_what_was_read_stays_longer(tmp_path: Path, reopened: bool) -> None:
+    tier = DiskTier(tmp_path, ROOM_FOR_THREE)
+    tier.write([record(1, BIG, 1.0), record(2, BIG, 1.5), record(3, BIG, 2.0)])
+    tier.write([record(4, BIG, 5.0)])
+    assert held(tier, record(2, BIG, 1.5))  # worth 1 + 1.5 from now on
+    if reopened:
+        tier.close()
+        tier = DiskTier(tmp_path, ROOM_FOR_THREE)
+    tier.write([record(5, BIG, 5.0)])
+    assert kept(tier) == [2, 4, 5]
+
+
+def test_gc_keeps_the_order_of_worth(tmp_path: Path) -> None:
+    tier = DiskTier(tmp_path, ROOM_FOR_THREE)
+    tier.write([record(1, BIG, 1.0), record(2, BIG, 2.0), record(3, BIG, 3.0)])
+    tier.write([record(4, BIG, 1.5)])
+    tier.gc()
+    tier.write([record(5, BIG, 1.2)])
+    assert kept(tier) == [3, 4, 5]
 
 
 def test_a_smaller_budget_holds_from_the_start(tmp_path: Path) -> None:
@@ -227,7 +255,7 @@ def test_a_closed_tier_misses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("when", [0, 2**33])
 def test_the_clock_may_jump(tmp_path: Path, when: int) -> None:
-    tier = DiskTier(tmp_path, 3 * size_of(record(1, BIG)) + 100)
+    tier = DiskTier(tmp_path, ROOM_FOR_THREE)
     tier.write([record(1, BIG, 1.0), record(2, BIG, 2.0), record(3, BIG, 3.0)])
     for path in [*blobs(tmp_path), *tmp_path.iterdir()]:
         os.utime(path, (when, when))

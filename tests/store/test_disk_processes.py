@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nodegraph.store import DiskTier
+from nodegraph.store.locks import alone
 from store.records import BECOME_NOBODY, BIG, SMALL, blobs, consistent, finish, held, key_of, record, size_of, start
 
 HAMMER = """
@@ -118,14 +119,15 @@ def test_a_full_disk_drops_what_does_not_fit_and_says_so(tmp_path: Path) -> None
 import resource, sys
 from pathlib import Path
 from nodegraph.store import DiskTier
-from store.records import BIG, held, record
+from store.records import BIG, blobs, held, record
 tier = DiskTier(Path(sys.argv[1]), 10**9)
 tier.write([record(1, BIG), record(2)])
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))  # no file grows beyond this
 tier.write([record(3, 10**6)])
 assert tier.trouble and "no room" in tier.trouble and sys.argv[1] in tier.trouble, tier.trouble
-tier.write([record(number, 5000) for number in range(10, 60)])
+tier.write([record(5, BIG), *(record(number, 5000) for number in range(10, 60))])
 assert tier.trouble, "the index did not fit either"
+assert len(blobs(tier.folder)) == 1
 assert tier.read(record(3).key) is None
 assert held(tier, record(1, BIG)) and held(tier, record(2))
 assert not held(tier, record(10, 5000))
@@ -245,3 +247,25 @@ with tier._index.locked() as db, transaction(db):
     assert held(tier, record(1))
     process.communicate("\n", timeout=60)
     assert tier.kind(key_of(1)) is None
+
+
+def test_one_at_a_time_holds_a_lock(tmp_path: Path) -> None:
+    with alone(tmp_path / "lock", 1.0), pytest.raises(TimeoutError), alone(tmp_path / "lock", 0.0):
+        pass
+    with alone(tmp_path / "lock", 0.0):
+        pass
+
+
+def test_a_folder_that_stays_locked_takes_nothing_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nodegraph.store.index._PATIENCE_SECONDS", 0.01)
+    tier = DiskTier(tmp_path, 10**9)
+    tier.write([record(1, BIG)])
+    with alone(tmp_path / "lock", 1.0):
+        tier.write([record(2), record(3, BIG)])
+        assert "locked" in (tier.trouble or "")
+        assert held(tier, record(1, BIG))
+    assert not held(tier, record(3, BIG))
+    tier.write([record(3, BIG)])
+    assert tier.trouble is None
+    tier.close()
+    assert consistent(tmp_path)[0] == 2

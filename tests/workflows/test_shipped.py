@@ -143,6 +143,20 @@ def test_a_larger_picture_has_the_size_asked_for(session: nodegraph.Session) -> 
     assert pixels(image).shape == (80, 96, 3)
 
 
+def test_growing_one_size_further_or_with_one_prompt_more_computes_only_that(session: nodegraph.Session) -> None:
+    workflow = nodegraph.load(WORKFLOWS / "grow.json", session)
+    small = {"steps": 3, "seed": 61, "prompts": "a panda"}
+    workflow.run(sizes=[80], **small)
+    further = workflow.run(sizes=[80, 96], **small)
+    computed = {name for name, row in further.nodes.items() if row["state"] == "computed"}
+    assert {name for name in computed if name.startswith("pictures[0]/grow[")} >= {"pictures[0]/grow[1]/decode"}
+    assert not any(name.startswith("pictures[0]/grow[0]/") or name.startswith("pictures[0]/denoise") for name in computed)
+    more = workflow.run(sizes=[80, 96], **{**small, "prompts": "a panda\na rocket"})
+    states_of = {name: row["state"] for name, row in more.nodes.items()}
+    assert states_of["pictures[1]/grow[1]/decode"] == "computed"
+    assert not any(state == "computed" for name, state in states_of.items() if name.startswith("pictures[0]/grow["))
+
+
 @pytest.mark.slow
 def test_the_command_prints_what_it_did_as_json(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nodegraph.cli", "run", str(WORKFLOWS / "text_to_image.json")]

@@ -3,6 +3,7 @@
 A node whose input is linked to a list runs once per item by itself; `map` is for several nodes per item.
 """
 
+from nodegraph_nodes.core.ask import ask, choose
 from nodegraph_nodes.core.iteration import fold, map, while_
 from nodegraph_nodes.core.lists import list_item, list_length, make_list, number_range, seed_list
 from nodegraph_nodes.core.logic import compare, logic, switch
@@ -10,9 +11,11 @@ from nodegraph_nodes.core.numbers import boolean, calculate, calculate_whole, in
 from nodegraph_nodes.core.text import format_text, join_text, replace_text, split_lines, text
 
 __all__ = [
+    "ask",
     "boolean",
     "calculate",
     "calculate_whole",
+    "choose",
     "compare",
     "fold",
     "format_text",
