@@ -23,9 +23,9 @@ from nodegraph.graph import (
     used_inputs,
     with_inputs,
 )
-from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry
+from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry, Subgraph
 from nodegraph.graph.interface import set_value
-from nodegraph.sdk.builder import GraphBuilder, Link
+from nodegraph.sdk.builder import NODE_ID, GraphBuilder, Link
 from nodegraph.sdk.context import Asker
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem
 from nodegraph.store import Roots
@@ -200,6 +200,7 @@ class Graph(GraphBuilder):
         self.title = title
         self.session = session or default_session()
         self.interface = Interface()
+        self._subgraphs: dict[str, Graph] = {}
         self._opened = Document()  # what a graph that was a document keeps of it: id, layout, fields of other programs
 
     def input(self, name: str, *to: str, title: str = "", description: str = "") -> None:
@@ -210,8 +211,25 @@ class Graph(GraphBuilder):
         """Make a link an output of the workflow."""
         self.interface.outputs[name] = f"{link.node}.{link.output}"
 
+    def subgraph(self, name: str, title: str = "") -> Graph:
+        """A new subgraph of this document, to fill like any graph: its inputs and outputs are what loops see of it."""
+        if not NODE_ID.match(name):
+            raise ValueError(f"{name!r} cannot be a subgraph's name: letters, digits, _ and -, not starting with a digit")
+        inner = self._subgraphs[name] = Graph(title, self.session)
+        inner._subgraphs = self._subgraphs
+        return inner
+
     def document(self) -> Document:
         """The graph as a document."""
+        made = {
+            name: Subgraph(title=inner.title, nodes=inner._entries(), interface=inner.interface)
+            for name, inner in self._subgraphs.items()
+        }
+        changed = {"title": self.title, "nodes": self._entries(), "interface": self.interface}
+        changed["subgraphs"] = {**self._opened.subgraphs, **made}
+        return self._opened.model_copy(update=changed).model_copy(deep=True)
+
+    def _entries(self) -> dict[str, NodeEntry]:
         entries = {}
         for name, built in self.nodes.items():
             links: dict[str, str | list[str]] = {
@@ -224,8 +242,7 @@ class Graph(GraphBuilder):
             kept = self._opened.nodes.get(name) or NodeEntry(type=type_id)
             changed = {"type": type_id, "version": built.node.version, "inputs": dict(built.values), "links": links}
             entries[name] = kept.model_copy(update=changed)
-        changed = {"title": self.title, "nodes": entries, "interface": self.interface}
-        return self._opened.model_copy(update=changed).model_copy(deep=True)
+        return entries
 
     def workflow(self) -> Workflow:
         return Workflow(self.document(), self.session)

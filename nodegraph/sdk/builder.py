@@ -34,6 +34,19 @@ class BuiltNode:
     links: Mapping[str, Link | tuple[Link, ...]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenOutputs:
+    """The outputs of a node whose type does not say what they are (a map gives what its body gives): any name is a link."""
+
+    builder: GraphBuilder
+    node: str
+
+    def __getattr__(self, name: str) -> Link:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Link(self.builder, self.node, name)
+
+
 @dataclass(slots=True, eq=False)
 class GraphBuilder:
     """Collects nodes. `add` returns a Link, or for several outputs the node's NamedTuple filled with Links."""
@@ -44,10 +57,11 @@ class GraphBuilder:
         """Add `node` with its inputs by name: links, lists of links (variadic inputs), or values.
 
         `id` defaults to the function's name, numbered when taken; None for an input without a value means its default.
-        Raises TypeError for inputs that the node does not have and links that do not fit, ValueError for a bad id.
+        A node that iterates takes any input: its subgraph says which there are. Raises TypeError for inputs that the node does
+        not have and links that do not fit, ValueError for a bad id.
         """
         known = {spec.name: spec for spec in node.inputs}
-        if unknown := sorted(set(inputs) - set(known)):
+        if not node.iterates and (unknown := sorted(set(inputs) - set(known))):
             raise TypeError(f"{node.name} has no input {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
         if id is not None and not NODE_ID.match(id):
             raise ValueError(f"{id!r} cannot be a node id: letters, digits, _ and -, not starting with a digit")
@@ -59,7 +73,11 @@ class GraphBuilder:
             for link in found:
                 if link.builder is not self:
                     raise TypeError(f"{node.name}: the link into {key!r} comes from another graph")
-            if known[key].many:
+            if key not in known and found:
+                links[key] = value if isinstance(value, Link) else tuple(found)
+            elif key not in known:
+                values[key] = plain(value)
+            elif known[key].many:
                 links[key] = tuple(self._many(node, known[key], value))
             elif isinstance(value, Link):
                 links[key] = value
@@ -68,6 +86,8 @@ class GraphBuilder:
             elif value is not None or known[key].required or known[key].type.kind == "optional":
                 values[key] = plain(value)
         self.nodes[name] = BuiltNode(node, values, links)
+        if node.iterates and not node.outputs:
+            return OpenOutputs(self, name)
         return node.pack_outputs([Link(self, name, spec.name) for spec in node.outputs])
 
     def _many(self, node: Node, spec: InputSpec, value: Any) -> list[Link]:

@@ -136,7 +136,7 @@ class DiskTier:
         """What is kept, and what it is worth."""
 
         def info() -> DiskInfo:
-            db = None if self._closed else self._index.reader()
+            db = None if self._closed else self._index.reader(mend=True)
             if db is None:
                 return nothing
             types = tuple(TypeUse(*row) for row in db.execute(_USE))
@@ -162,7 +162,7 @@ class DiskTier:
             self._blobs.remove(entry.key for entry in evicted if entry.file)
 
     def _read(self, key: str) -> Record | None:
-        db = self._index.reader()
+        db = self._index.reader(mend=True)
         if db is None:
             return None
         try:

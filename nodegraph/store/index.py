@@ -78,14 +78,19 @@ class Index:
         self._damaged = False
         self._closed = False
 
-    def reader(self) -> sqlite3.Connection | None:
-        """This thread's connection for reading, or None where no index can be read. Raises sqlite3.Error, once, if it is damaged."""
+    def reader(self, mend: bool = False) -> sqlite3.Connection | None:
+        """This thread's connection for reading, or None where no index can be read.
+
+        One that is damaged can be mended first, which may take a while and raises as `locked` does.
+        """
         try:
-            return self._readers.connection  # type: ignore[no-any-return]
+            db: sqlite3.Connection | None = self._readers.connection
         except AttributeError:
-            self._readers.connection = None
-            self._readers.connection = None if self._closed else _open_reader(self.file)
-            return self._readers.connection  # type: ignore[no-any-return]
+            db = self._readers.connection = self._open_reader()
+        if db is None and mend and self._damaged:
+            self.mend()
+            return self.reader()
+        return db
 
     @contextmanager
     def locked(self) -> Iterator[sqlite3.Connection]:
@@ -96,7 +101,11 @@ class Index:
                 if self._writer is None or self._damaged or self._identity != _identity(self.file):
                     self._open()
                 assert self._writer is not None
-                yield self._writer
+                try:
+                    yield self._writer
+                except sqlite3.Error as error:
+                    self._damaged = is_damage(error)
+                    raise
 
     def suspect(self, generation: int) -> None:
         """What was opened as `generation` is damaged: unless it has been replaced since, the next writer makes it again."""
@@ -114,13 +123,17 @@ class Index:
             self._forget()
 
     def _forget(self) -> None:
-        """Let go of all connections: readers close theirs when they have done."""
-        self._readers = threading.local()
-        self.generation += 1
+        """Let go of all connections."""
+        self._forget_readers()
         if self._writer is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._writer.close()
             self._writer = None
+
+    def _forget_readers(self) -> None:
+        """Each closes when the thread that has it is done with it."""
+        self._readers = threading.local()
+        self.generation += 1
 
     def _open(self) -> None:
         set_aside = self._damaged and self._identity == _identity(self.file)  # else another process has replaced it
@@ -138,6 +151,25 @@ class Index:
         finally:
             self._damaged = False
         self._identity = _identity(self.file)
+        self._forget_readers()  # those that came while the index was being made
+
+    def _open_reader(self) -> sqlite3.Connection | None:
+        """The best there is: beside writers; from a folder that cannot be written; a file that nobody can lock."""
+        generation = self.generation
+        for mode in ("mode=rw", "mode=ro", "immutable=1") if not self._closed else ():
+            url = f"{self.file.absolute().as_uri()}?{mode}"
+            db: sqlite3.Connection | None = None
+            try:
+                db = sqlite3.connect(url, uri=True, timeout=0.05, isolation_level=None, check_same_thread=False)
+                db.execute("PRAGMA query_only = ON")
+                _require_ours(db)
+                return db
+            except sqlite3.Error as error:
+                if is_damage(error):
+                    self.suspect(generation)
+                if db is not None:
+                    db.close()
+        return None
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.file, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
@@ -236,26 +268,6 @@ def is_damage(error: sqlite3.Error) -> bool:
         return False
     code = getattr(error, "sqlite_errorcode", None)  # None: Python could not read a value
     return code is None or code & 0xFF in _DAMAGE
-
-
-def _open_reader(file: Path) -> sqlite3.Connection | None:
-    """The best there is: beside writers; from a folder that cannot be written; a file that nobody can lock."""
-    damage: sqlite3.Error | None = None
-    for mode in ("mode=rw", "mode=ro", "immutable=1"):
-        url = f"{file.absolute().as_uri()}?{mode}"
-        db: sqlite3.Connection | None = None
-        try:
-            db = sqlite3.connect(url, uri=True, timeout=0.05, isolation_level=None, check_same_thread=False)
-            db.execute("PRAGMA query_only = ON")
-            _require_ours(db)
-            return db
-        except sqlite3.Error as error:
-            damage = error if is_damage(error) else damage
-            if db is not None:
-                db.close()
-    if damage is not None:
-        raise damage
-    return None
 
 
 def _require_ours(db: sqlite3.Connection) -> None:

@@ -207,3 +207,26 @@ def test_a_path_that_the_caller_allows_may_lie_anywhere(session: Session, tmp_pa
 def test_loading_reads_what_dumping_wrote(session: Session) -> None:
     document = sum_graph(session).document()
     assert parse_document(dump_document(document)) == document
+
+
+def test_a_graph_s_subgraphs_are_filled_like_graphs_and_named_by_loops(session: Session) -> None:
+    graph = Graph("Loops", session)
+    twice = graph.subgraph("twice", "Twice as much")
+    doubled = twice.add(calculate_whole, "doubled", operation="multiply", b=2)
+    twice.input("item", "doubled.a")
+    twice.input("by", "doubled.b")
+    twice.output("number", doubled)
+    rows = graph.subgraph("rows")
+    rows.output("numbers", rows.add(loop_over, "inner", body="twice").number)
+    rows.input("item", "inner.items")
+    rows.input("by", "inner.by")
+    three = graph.add(integer, "three", value=3)
+    graph.output("numbers", graph.add(loop_over, "outer", body="rows", items=[[1, 2], [5]], by=three).numbers)
+    assert graph.workflow().run()["numbers"] == [[3, 6], [15]]
+    document = graph.document()
+    assert dump_document(Graph.of(document, session).document()) == dump_document(document)
+
+
+def test_a_subgraph_s_name_is_like_a_node_s(session: Session) -> None:
+    with pytest.raises(ValueError, match="'two words' cannot be a subgraph's name"):
+        Graph("Loops", session).subgraph("two words")

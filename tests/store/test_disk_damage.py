@@ -151,6 +151,18 @@ def test_an_index_that_says_nonsense_does_no_harm(folder: Path, change: str) -> 
     works(folder)
 
 
+def test_an_index_that_does_not_add_up_is_made_again_at_once(folder: Path) -> None:
+    db = sqlite3.connect(folder / "index.sqlite")
+    db.execute("UPDATE state SET used_bytes = 999999999999")
+    db.commit()
+    db.close()
+    tier = DiskTier(folder, BUDGET)
+    assert tier.trouble is None
+    assert tier.info().used_bytes <= BUDGET
+    tier.close()
+    consistent(folder)
+
+
 def test_files_outlive_an_index_of_another_version(folder: Path) -> None:
     db = sqlite3.connect(folder / "index.sqlite")
     db.execute("PRAGMA user_version = 99")
