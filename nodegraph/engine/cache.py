@@ -25,6 +25,8 @@ CHEAP_SECONDS = 0.005
 
 _READ_BYTES_PER_SECOND = 1e9
 
+_SMALL_SECONDS = 0.01  # what a small record saves: it stays longer than the results that it leads to
+
 
 class Fetch(NamedTuple):
     """Results that lie on disk alone and together are what was looked for."""
@@ -183,7 +185,7 @@ class Cache:
         """Keep a small record; on disk when what it leads to is there."""
         self.memory.put(key, entry)
         if durable and self.behind is not None:
-            self.behind.put(key, partial(small_record, key, entry), 256, 0.0, entry)
+            self.behind.put(key, partial(small_record, key, entry, _SMALL_SECONDS), 256, _SMALL_SECONDS, entry)
             self._unreadable.discard(key)
 
     def forget(self, ref: Any) -> list[str]:

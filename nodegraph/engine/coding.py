@@ -121,14 +121,14 @@ def _checked(value: Any) -> Any:
 # ---- the small records ----
 
 
-def small_record(key: str, entry: Alias | Trace) -> Record:
-    """An alias or a trace as a record."""
+def small_record(key: str, entry: Alias | Trace, seconds: float) -> Record:
+    """An alias or a trace as a record; `seconds` is what it saves."""
     if isinstance(entry, Trace):
-        return Record(key, "trace", entry.name)
+        return Record(key, "trace", entry.name, seconds=seconds)
     if entry.key is not None:
-        return Record(key, "alias", entry.key)
+        return Record(key, "alias", entry.key, seconds=seconds)
     assert entry.refs is not None
-    return Record(key, "alias", {output: _ref_json(ref) for output, ref in entry.refs.items()})
+    return Record(key, "alias", {output: _ref_json(ref) for output, ref in entry.refs.items()}, seconds=seconds)
 
 
 def small_entry(record: Record) -> Alias | Trace:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry, Subgraph
 from nodegraph.graph.iteration import COUNT, GO_ON, STATE, bare, set_by_rounds
-from nodegraph.graph.links import OUTER
+from nodegraph.graph.links import OUTER, Ref
 from nodegraph.graph.plan import Body, Iteration, PlanNode, Wanted
-from nodegraph.graph.relations import relate
+from nodegraph.graph.relations import relate, substitute
 from nodegraph.graph.subgraphs import Subgraphs
 from nodegraph.sdk import typeexpr as te
 from nodegraph.sdk.errors import Problem
@@ -45,6 +46,47 @@ class Bodies:
         self.problems: dict[Problem, None] = {}
         self._compile = compile_inside
         self._known: dict[tuple[Any, ...], Compiled] = {}
+
+    def with_body(
+        self, node: PlanNode, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr]
+    ) -> tuple[PlanNode, list[Problem]]:
+        """A node that iterates with its body, compiled for the types that it gives it, and what is wrong with the two together.
+
+        The node stays without a body where something is wrong. Problems inside the body are kept here.
+        """
+        body = str(entry.inputs["body"])
+        given = self._given(node.spec, entry, refs, bindings)
+        if given is None:  # something is not linked, or comes from a node that is not understood: reported there
+            return node, []
+        found = self.compiled(body, given)
+        self.report(found)
+        node = replace(node, spec=_with_outputs(node.spec, found.body))
+        problems = [replace(problem, node=node.id) for problem in _misfit_outputs(node.spec, found.body, given)]
+        if found.problems or problems:
+            return node, [] if found.problems else problems
+        return _iterating(node, found.body, self.subgraphs.digest(body)), []
+
+    def with_outputs(self, spec: NodeSpec, entry: NodeEntry, refs: Sequence[Ref]) -> NodeSpec:
+        """The type of a disabled node that iterates, with the types of what it would give: they say where it is bypassed."""
+        given = self._given(spec, entry, refs, {})
+        return spec if given is None else _with_outputs(spec, self.compiled(str(entry.inputs["body"]), given).body)
+
+    def _given(
+        self, spec: NodeSpec, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr]
+    ) -> dict[str, TypeExpr] | None:
+        """What a node that iterates gives its body, by interface input, or None where a type is not known."""
+        types = {item.name: substitute(item.type, bindings) for item in spec.inputs}
+        links = Counter(ref.input for ref in refs)
+        rounds = set_by_rounds(spec, types)
+        found: dict[str, TypeExpr] = {}
+        for name, item in self.subgraphs.inputs(str(entry.inputs["body"])).items():
+            if name in rounds:
+                found[name] = rounds[name]
+            elif item.many:
+                found |= {f"{name}[{i}]": bare(types[name]) for i in range(links[name])}
+            elif name in links or (name in entry.inputs and name not in entry.links and not types[name].has_var()):
+                found[name] = bare(types[name])
+        return None if any(expr.has_var() for expr in found.values()) else found
 
     def compiled(self, name: str, given: Mapping[str, TypeExpr]) -> Compiled:
         """A subgraph as a body that is given these interface inputs; variadic ones as `NAME[0]`, `NAME[1]` ..."""
@@ -88,26 +130,7 @@ class Bodies:
         return nodes
 
 
-def given_types(
-    spec: NodeSpec, inputs: Mapping[str, InputSpec], types: Mapping[str, TypeExpr], links: Mapping[str, int], typed: set[str]
-) -> dict[str, TypeExpr] | None:
-    """What a node that iterates gives its body, by interface input, or None where a type is not known.
-
-    `types` are those of the node's inputs, `links` counts their links, `typed` names those with values of their own.
-    """
-    rounds = set_by_rounds(spec, types)
-    found: dict[str, TypeExpr] = {}
-    for name, item in inputs.items():
-        if name in rounds:
-            found[name] = rounds[name]
-        elif item.many:
-            found |= {f"{name}[{i}]": bare(types[name]) for i in range(links.get(name, 0))}
-        elif name in links or name in typed:
-            found[name] = bare(types[name])
-    return None if any(expr.has_var() for expr in found.values()) else found
-
-
-def output_types(spec: NodeSpec, body: Body) -> NodeSpec:
+def _with_outputs(spec: NodeSpec, body: Body) -> NodeSpec:
     """The node's type with what its body gives: outputs of a map that are switched off inside are not there."""
     if spec.iterates != "map":
         return spec
@@ -117,7 +140,7 @@ def output_types(spec: NodeSpec, body: Body) -> NodeSpec:
     return replace(spec, outputs=outputs)
 
 
-def misfit_outputs(spec: NodeSpec, body: Body, given: Mapping[str, TypeExpr]) -> list[Problem]:
+def _misfit_outputs(spec: NodeSpec, body: Body, given: Mapping[str, TypeExpr]) -> list[Problem]:
     """Where what a round gives is not what the next one takes."""
     expected = {"state": given["state"]} if "state" in given else {}
     if spec.iterates == "while":
@@ -137,7 +160,7 @@ def misfit_outputs(spec: NodeSpec, body: Body, given: Mapping[str, TypeExpr]) ->
     return found
 
 
-def iterating(node: PlanNode, body: Body, digest: str) -> PlanNode:
+def _iterating(node: PlanNode, body: Body, digest: str) -> PlanNode:
     """A node that iterates, complete: its key covers what its body does, and the content of files that are named inside.
 
     What the node does not set for its body is the body's own: it is no value of the node.

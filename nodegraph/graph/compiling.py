@@ -6,15 +6,15 @@ compiled on the way, as the bodies of the nodes that iterate over them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nodegraph.graph.bodies import Bodies, Inside, given_types, iterating, misfit_outputs, output_types
+from nodegraph.graph.bodies import Bodies, Inside
 from nodegraph.graph.catalog import Catalog
 from nodegraph.graph.disabled import Disabled, switch_off
 from nodegraph.graph.document import Document, NodeEntry
+from nodegraph.graph.hints import conversion, unknown_type
 from nodegraph.graph.links import OUTER, Ref
 from nodegraph.graph.order import drawn, in_order
 from nodegraph.graph.plan import Plan, PlanLink, PlanNode
@@ -91,9 +91,10 @@ class _Compiler:
         if disabled:
             self.problems = [problem for problem in self.problems if problem.node not in disabled]
             for name in disabled & self.loops.keys() & self.specs.keys():
-                self.specs[name] = self._bypassable(name)
+                entry, refs = self.document.nodes[name], self.refs[name]
+                self.specs[name] = self.bodies.with_outputs(self.specs[name], entry, refs)
             self.disabled = switch_off(disabled, self.specs, self.refs, self.values)
-        order, circles = in_order({name: [ref.node for ref in refs] for name, refs in self.refs.items()})
+        order, circles = in_order(self.refs, lambda name: (ref.node for ref in self.refs[name]))
         for circle in circles:
             hint = "Remove one of these links: a workflow runs in one direction."
             self._problem("cycle", f"The links go in a circle: {drawn(circle)}.", circle[0], hint=hint)
@@ -113,7 +114,9 @@ class _Compiler:
     # ---- first pass: each entry by itself ----
 
     def _entry(self, name: str, entry: NodeEntry) -> None:
-        spec = self._spec(name, entry)
+        spec = self.catalog.nodes.get(entry.type)
+        if spec is not None and spec.iterates:
+            spec = self._specialised(name, entry, spec)
         if spec is None:
             self._unknown_type(name, entry)
             return
@@ -165,11 +168,8 @@ class _Compiler:
         self.values[name] = values
         self.refs[name] = refs
 
-    def _spec(self, name: str, entry: NodeEntry) -> NodeSpec | None:
-        """A node's type; that of a node that iterates follows from its body."""
-        spec = self.catalog.nodes.get(entry.type)
-        if spec is None or not spec.iterates:
-            return spec
+    def _specialised(self, name: str, entry: NodeEntry, spec: NodeSpec) -> NodeSpec | None:
+        """The type of a node that iterates, as it follows from its body."""
         if name not in self.loops:
             self.loops[name] = self.bodies.subgraphs.specialised(entry, spec)
         return self.loops[name][0]
@@ -180,16 +180,7 @@ class _Compiler:
             if not self.loops[name][1] and not entry.disabled:
                 self.bodies.look_inside(str(entry.inputs["body"]))
             return
-        pack = entry.type.split("/", 1)[0]
-        if pack in self.catalog.broken:
-            last = self.catalog.broken[pack].strip().splitlines()[-1]
-            self._problem("broken_pack", f"The pack {pack!r} could not be loaded: {last}", name)
-            return
-        hint = nearest(entry.type, self.catalog.nodes, "There are")
-        packs = {known.split("/", 1)[0] for known in self.catalog.nodes}
-        if pack not in packs:
-            hint = f"The pack {pack!r} is not installed. {hint}".strip()
-        self._problem("unknown_type", f"There is no node type {entry.type!r}.", name, hint=hint)
+        self.problems.append(unknown_type(name, entry.type, self.catalog))
 
     def _value(self, name: str, spec: InputSpec, value: Any, values: dict[str, Any]) -> None:
         if spec.schema is None:
@@ -215,7 +206,9 @@ class _Compiler:
             message = f"The link comes from {text!r}, which does not exist." if dot else f"{text!r} is not a link."
             self._problem("dangling_link", message, name, key, expected="node.output", got=repr(text), hint=hint)
             return None
-        spec = self._spec(source, entry)
+        spec = self.catalog.nodes.get(entry.type)
+        if spec is not None and spec.iterates:
+            spec = self._specialised(source, entry, spec)
         if spec is not None and output not in spec.output_by_name:
             hint = nearest(output, spec.output_by_name, "It has")
             message = f"The link comes from {text!r}, but {entry.type} has no output {output!r}."
@@ -254,7 +247,8 @@ class _Compiler:
                 links.append(PlanLink(ref.input, source, ref.output, relation.how, (), ref.many, target.lazy, given.is_json))
             node = PlanNode(name, spec, self.values[name], tuple(links), mapped)
             if spec.iterates:
-                node = self._iterating(node, bindings)
+                node, problems = self.bodies.with_body(node, self.document.nodes[name], self.refs[name], bindings)
+                self.problems += problems
                 spec = self.specs[name] = node.spec
             index[name] = len(nodes)
             nodes.append(node)
@@ -266,38 +260,6 @@ class _Compiler:
             types.append(outputs)
         return nodes, types, index
 
-    def _iterating(self, node: PlanNode, bindings: Mapping[str, TypeExpr]) -> PlanNode:
-        """A node that iterates with its body, compiled for the types that it is given; without one where they are not known."""
-        body = str(self.document.nodes[node.id].inputs["body"])
-        given = self._given(node.id, node.spec, bindings)
-        if given is None:
-            if not any(problem.node == node.id for problem in self.problems):
-                message = "What the body works on is not known from here."
-                self._problem("unknown_type", message, node.id, "body", hint="Link what has no type of its own.")
-            return node
-        found = self.bodies.compiled(body, given)
-        self.bodies.report(found)
-        spec = output_types(node.spec, found.body)
-        if found.problems:
-            return replace(node, spec=spec)
-        self.problems += [replace(problem, node=node.id) for problem in misfit_outputs(spec, found.body, given)]
-        return iterating(replace(node, spec=spec), found.body, self.bodies.subgraphs.digest(body))
-
-    def _given(self, name: str, spec: NodeSpec, bindings: Mapping[str, TypeExpr]) -> dict[str, TypeExpr] | None:
-        entry = self.document.nodes[name]
-        types = {item.name: substitute(item.type, bindings) for item in spec.inputs}
-        links = Counter(ref.input for ref in self.refs.get(name, ()))
-        typed = {key for key in entry.inputs if key not in entry.links}
-        return given_types(spec, self.bodies.subgraphs.inputs(str(entry.inputs["body"])), types, links, typed)
-
-    def _bypassable(self, name: str) -> NodeSpec:
-        """A disabled node that iterates, with the types of what it would give: they say where it can be bypassed."""
-        spec = self.specs[name]
-        given = self._given(name, spec, {})
-        if given is None:
-            return spec
-        return output_types(spec, self.bodies.compiled(str(self.document.nodes[name].inputs["body"]), given).body)
-
     def _relate(self, given: TypeExpr, target: TypeExpr, bindings: Mapping[str, TypeExpr]) -> Relation | None:
         if bindings:
             return relate(given, target, bindings)
@@ -308,18 +270,10 @@ class _Compiler:
 
     def _bad_link(self, name: str, ref: Ref, given: TypeExpr, target: InputSpec, bindings: Mapping[str, TypeExpr]) -> None:
         expected = substitute(target.type, bindings)
-        hint = self._conversion_hint(given, expected)
+        hint = conversion(given, expected, self.catalog)
         place = f"{ref.node}.{ref.output}" if ref.node != OUTER else f"the input {ref.output!r}"
         message = f"The link from {place} has the wrong type."
         self._problem("wrong_type", message, name, ref.input, expected=str(expected), got=str(given), hint=hint)
-
-    def _conversion_hint(self, given: TypeExpr, expected: TypeExpr) -> str:
-        for spec in self.catalog.nodes.values():
-            if len(spec.outputs) == 1 and not spec.outputs[0].type.has_var() and relate(spec.outputs[0].type, expected):
-                takes = [item for item in spec.inputs if item.required and item.schema is None and not item.type.has_var()]
-                if takes and relate(given, takes[0].type):
-                    return f"{spec.id} turns {given} into {spec.outputs[0].type}."
-        return ""
 
 
 def _compile_inside(document: Document, outer: Mapping[str, TypeExpr], bodies: Bodies) -> Inside:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable
 
 import networkx as nx
 
 
-def in_order(sources: Mapping[str, Iterable[str]]) -> tuple[list[str], list[list[str]]]:
-    """Nodes in topological order by the nodes that each reads from, and one circle per knot of them.
+def in_order(names: Collection[str], sources: Callable[[str], Iterable[str]]) -> tuple[list[str], list[list[str]]]:
+    """Names in topological order, after the `sources` that each reads from, and one circle per knot of them.
 
     What lies on a circle, or in one knot with it, has no place in the order.
     """
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(sources)
-    graph.add_edges_from((source, name) for name, given in sources.items() for source in given if source in sources)
+    graph.add_nodes_from(names)
+    graph.add_edges_from((source, name) for name in names for source in sources(name) if source in names)
     try:
         return list(nx.topological_sort(graph)), []
     except nx.NetworkXUnfeasible:
@@ -22,7 +22,7 @@ def in_order(sources: Mapping[str, Iterable[str]]) -> tuple[list[str], list[list
     circles: list[list[str]] = []
     looping: set[str] = set()
     part_of = {name: part for part in nx.strongly_connected_components(graph) for name in part}
-    for name in sources:
+    for name in names:
         part = part_of[name]
         if name in looping or (len(part) == 1 and not graph.has_edge(name, name)):
             continue
@@ -33,12 +33,12 @@ def in_order(sources: Mapping[str, Iterable[str]]) -> tuple[list[str], list[list
     return list(nx.topological_sort(rest)), circles
 
 
-def _circle(name: str, part: Container[str], sources: Mapping[str, Iterable[str]]) -> list[str]:
+def _circle(name: str, part: Container[str], sources: Callable[[str], Iterable[str]]) -> list[str]:
     """A circle inside a strongly connected part, found by walking against the links from `name`."""
     walk: dict[str, None] = {}
     while name not in walk:
         walk[name] = None
-        name = next(source for source in sources[name] if source in part)
+        name = next(source for source in sources(name) if source in part)
     path = list(walk)
     circle = path[path.index(name) :]
     return [circle[0], *reversed(circle[1:])]

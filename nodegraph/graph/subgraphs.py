@@ -51,7 +51,7 @@ class Subgraphs:
             name: [body for entry in subgraph.nodes.values() if (body := self.body_of(entry)) in self.entries and body]
             for name, subgraph in self.entries.items()
         }
-        order, circles = in_order(uses)
+        order, circles = in_order(uses, uses.__getitem__)
         depth: dict[str, int] = {}
         for name in order:
             depth[name] = 1 + max((depth.get(body, 0) for body in uses[name]), default=0)

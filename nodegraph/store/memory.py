@@ -190,9 +190,7 @@ class MemoryTier:
 
     # ---- keeping ----
 
-    def put(
-        self, key: str, entry: Entry, nbytes: int = 0, cost_seconds: float = 0.0, storages: Sequence[Storage] = ()
-    ) -> None:
+    def put(self, key: str, entry: Entry, nbytes: int = 0, cost_seconds: float = 0.0, storages: Sequence[Storage] = ()) -> None:
         """Keep an entry; others leave until the budgets hold. One larger than the whole budget is not kept.
 
         `storages` are what its values keep alive, `nbytes` is everything else.
@@ -221,8 +219,7 @@ class MemoryTier:
         density = cost_seconds / whole
         self._entries[key] = entry
         self._worth[key] = Worth(pool.age + density, density, size, device, kept)
-        if known is None or known.device != device:
-            heapq.heappush(pool.heap, (pool.age + density, key))
+        pool.queue(key, pool.age + density)
         pool.used_bytes += size
         for storage in kept:
             place = (storage.device, storage.id)
@@ -241,12 +238,12 @@ class MemoryTier:
 
     def _evict_one(self, device: str, pool: _Pool) -> bool:
         while pool.heap:
-            priority, key = heapq.heappop(pool.heap)
+            priority, key = pool.next()
             worth = self._worth.get(key)
             if worth is None or worth.device != device:
                 continue
             if worth.priority > priority:  # used since it was queued: it queues again with what it is worth now
-                heapq.heappush(pool.heap, (worth.priority, key))
+                pool.queue(key, worth.priority)
                 continue
             pool.age = priority
             entry = self._entries[key]
@@ -296,8 +293,7 @@ class MemoryTier:
         self._worth.clear()
         self._held.clear()
         for pool in self._pools.values():
-            pool.heap.clear()
-            pool.used_bytes, pool.age = 0, 0.0
+            pool.clear()
 
 
 class _Pool:
@@ -306,6 +302,22 @@ class _Pool:
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes, self.used_bytes, self.age = budget_bytes, 0, 0.0
         self.heap: list[tuple[float, str]] = []
+        self._queued: set[str] = set()  # an entry queues once, with what it was worth then
+
+    def queue(self, key: str, priority: float) -> None:
+        if key not in self._queued:
+            self._queued.add(key)
+            heapq.heappush(self.heap, (priority, key))
+
+    def next(self) -> tuple[float, str]:
+        priority, key = heapq.heappop(self.heap)
+        self._queued.discard(key)
+        return priority, key
+
+    def clear(self) -> None:
+        self.heap.clear()
+        self._queued.clear()
+        self.used_bytes, self.age = 0, 0.0
 
 
 def _places(ref: Any) -> int:

@@ -15,6 +15,7 @@ from nodegraph.artifacts import embed
 from nodegraph.graph import dump_document, load_document, parse_document
 from nodegraph.graph.document import document_from, to_json
 from nodegraph_nodes.core import calculate, calculate_whole, integer, make_list, seed_list, switch, text
+from nodegraph_nodes.core import map as loop_over
 
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.json"))
 

@@ -19,6 +19,7 @@ class PretendedDevice:
     def __init__(self) -> None:
         self.failures = 0
         self.released = 0
+        self.value_budget: int | None = None
 
     def lanes(self) -> list[Any]:
         return ["device:0"]
@@ -45,7 +46,7 @@ class PretendedDevice:
         return 3 << 30
 
     def value_bytes(self, device: Any) -> int | None:
-        return None
+        return self.value_budget
 
     def release(self, device: Any) -> None:
         self.released += 1

@@ -76,7 +76,7 @@ class Log:
             note("step", state.number)
             if poison:
                 raise NodeError("This step is poisoned.")
-            return State(state.number + add, bytes(state.data), device if self.stays else "")
+            return State(state.number + add, bytes(bytearray(state.data)), device if self.stays else "")
 
         @composite(output_name="state")
         def denoise(graph: GraphBuilder, state: State, steps: int = 3) -> State:

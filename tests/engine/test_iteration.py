@@ -6,14 +6,18 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.conftest import PretendedDevice
 from engine.graphs import Bench, entry, states, values
-from engine.loops import LoopLab, library, loop, subgraph
-from nodegraph.engine import Engine, RunResult
+from engine.loops import CORE, LoopLab, document, library, loop, subgraph
+from nodegraph import FilePath, InvalidWorkflow, Pack, node
+from nodegraph.engine import Engine, Library, RunResult
+from nodegraph.graph import compile_document
+from nodegraph.store import Roots
 
 
 @pytest.fixture
@@ -428,6 +432,39 @@ async def test_what_runs_each_time_runs_each_time_in_every_round(lab: LoopLab) -
         lab.bench.weather = weather
         assert values(await lab.run(nodes, {"body": body})) == {"m": [5 + weather // 2, 10 + weather // 2]}
         assert lab.calls["weather"] == 2
+
+
+async def test_a_file_that_a_body_names_counts_by_its_content(device: PretendedDevice, tmp_path: Path) -> None:
+    @node()
+    def read(file: FilePath, plus: int = 0) -> int:
+        return int(Path(file).read_text()) + plus
+
+    pack, file = Pack.of("files", [read]), tmp_path / "a.txt"
+    named = subgraph(
+        {"read": {"type": "files/read", "inputs": {"file": "a.txt"}}}, {"item": "read.plus"}, {"value": "read.value"}
+    )
+    captured = subgraph({"read": {"type": "files/read"}}, {"item": "read.plus", "file": "read.file"}, {"value": "read.value"})
+    nested = subgraph({"inner": loop("map", "named")}, {"item": "inner.items"}, {"values": "inner.value"})
+    nodes = {
+        "n": loop("map", "named", items=[1, 2]),
+        "c": {"type": "core/map", "inputs": {"body": "captured", "items": [1, 2], "file": "a.txt"}},
+        "d": loop("map", "nested", items=[[1]]),
+    }
+    catalog = Library.of([pack, CORE])
+    plan = compile_document(document(nodes, {"named": named, "captured": captured, "nested": nested}), catalog.catalog)
+    async with Engine(catalog, device=lambda: device, roots=Roots((tmp_path,))) as engine:
+        for content in (10, 20, 10):
+            file.write_text(str(content))
+            found = values(await engine.run(plan))
+            assert found == {"n": [content + 1, content + 2], "c": [content + 1, content + 2], "d": [[content + 1]]}
+        file.unlink()
+        with pytest.raises(InvalidWorkflow) as missing:
+            await engine.run(plan)
+    assert {(problem.node, problem.socket) for problem in missing.value.problems} == {
+        ("n", "read/file"),
+        ("c", "file"),
+        ("d", "inner/read/file"),
+    }
 
 
 async def test_an_unused_branch_inside_a_body_is_not_computed(lab: LoopLab) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.graphs import Bench, Lab, entry, library, values
+from engine.steps import Desk, Log, at, picture
+from nodegraph import Storage
 from nodegraph.engine import Engine
 from nodegraph.store import Alias, MemoryTier, Place, Result
 from nodegraph.store.memory import ENTRY_BYTES
@@ -27,7 +33,7 @@ def test_the_budget_always_holds_and_what_is_found_is_what_was_put(puts: list[tu
         for known in "abcdefgh":
             found = tier.find(known)
             assert found is None or found.values == {"value": known}
-    assert tier.used_bytes == sum(tier._worth[key][2] for key in tier._entries)
+    assert tier.used_bytes == sum(tier._worth[key].size for key in tier._entries)
 
 
 def test_the_cheapest_per_byte_leaves_first() -> None:
@@ -66,6 +72,75 @@ def test_an_alias_of_parts_is_found_only_while_every_part_is_there() -> None:
     assert found.values == {"out": [2, 9]}
     tier._drop("b")
     assert tier.find("whole") is None
+
+
+def test_memory_that_results_share_is_counted_once_and_freed_with_the_last() -> None:
+    tier = MemoryTier(10**6)
+    shared = Storage("pixels", 1000)
+    tier.put("a", result("a"), storages=[shared])
+    tier.put("b", result("b"), storages=[shared, Storage("more", 50)])
+    assert tier.used_bytes == 1050 + 2 * ENTRY_BYTES
+    tier.forget(Place("a", "value"))
+    assert tier.used_bytes == 1050 + ENTRY_BYTES
+    tier.forget(Place("b", "value"))
+    assert tier.used_bytes == 0
+
+
+def test_each_device_has_its_own_budget_and_what_leaves_it_is_spilled() -> None:
+    spilled: list[str] = []
+    tier = MemoryTier(10**6, lambda entry, seconds: spilled.append(entry.key))
+    tier.set_budget("gpu:0", 2 * (1000 + ENTRY_BYTES))
+    for i, seconds in enumerate((1.0, 3.0, 2.0)):
+        tier.put(f"k{i}", result(f"k{i}"), 0, seconds, [Storage(i, 1000, "gpu:0")])
+    assert spilled == ["k0"]
+    assert tier.find("k0") is None
+    assert tier.used_by_device == {"": 0, "gpu:0": 2 * (1000 + ENTRY_BYTES)}
+    assert tier.leave("gpu:0") == 2 * (1000 + ENTRY_BYTES)
+    assert sorted(spilled) == ["k0", "k1", "k2"]
+    assert tier.used_by_device["gpu:0"] == 0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sets(st.integers(0, 5)), st.floats(0, 5)), max_size=60),
+    st.integers(ENTRY_BYTES, 4000),
+)
+def test_shared_memory_never_breaks_the_budget_nor_the_books(puts: list[tuple[str, set[int], float]], budget: int) -> None:
+    tier = MemoryTier(budget)
+    for key, ids, cost in puts:
+        tier.put(key, result(key), 0, cost, [Storage(i, 100 * i) for i in ids])
+        kept = {storage for worth in tier._worth.values() for storage in worth.storages}
+        assert tier.used_bytes == ENTRY_BYTES * len(tier) + sum(storage.nbytes for storage in kept)
+        assert tier.used_bytes <= budget
+
+
+async def test_values_leave_a_full_device_for_the_host_and_are_found_there(device: Any) -> None:
+    device.value_budget = 5000
+    log = Log(stays=True)
+    log.gate.set()
+    async with Desk(log, device) as desk:
+        nodes = {"begin": at("begin", seed=1), "denoise": at("denoise", state="begin.state", steps=20)}
+        await desk.run(nodes)
+        await asyncio.gather(*desk.engine._tasks)
+        used = desk.engine.memory.used_by_device
+        assert used["device:0"] <= 5000
+        assert used[""] >= 15 * 1000
+        log.calls.clear()
+        nodes["denoise"]["inputs"]["steps"] = 21
+        assert values(await desk.run(nodes, ["denoise.state"]))["denoise.state"].number == 1021
+        assert log.calls == {"step": 1}
+
+
+async def test_free_gives_everything_back_and_the_next_run_works(device: Any, tmp_path: Path) -> None:
+    log = Log()
+    log.gate.set()
+    async with Desk(log, device, tmp_path) as desk:
+        await desk.run(picture(1))
+        freed = await desk.engine.free()
+        assert freed.value_bytes > 3000
+        assert len(desk.engine.memory) == 0
+        log.calls.clear()
+        assert (await desk.run(picture(1))).status == "succeeded"
+        assert log.calls["step"] == 0, "what is on disk stays there"
 
 
 async def test_a_run_whose_results_do_not_fit_still_succeeds_and_explains_what_it_lost() -> None:

@@ -175,6 +175,16 @@ def test_a_variable_takes_the_type_of_what_is_linked() -> None:
     assert str(plan.nodes[plan.index["m"]].spec.output_by_name["one"].type) == "list[Picture]"
 
 
+def test_a_variable_that_nothing_is_linked_to_is_only_a_missing_input() -> None:
+    body = subgraph(
+        {"pick": entry("pick", condition=True)},
+        {"state": ["pick.yes", "pick.no"], "item": "pick.condition"},
+        {"state": "pick.value"},
+    )
+    (problem,) = problems({"f": entry("core/fold", body="body", items=[True])}, {"body": body})
+    assert (problem.code, problem.node, problem.socket) == ("missing_input", "f", "initial")
+
+
 def test_a_list_linked_to_a_captured_input_maps_the_loop() -> None:
     radii = entry("core/number_range")
     nodes = {**ALL, "r": radii, "m": entry("core/map", {"items": "g.pictures", "radius": "r.numbers"}, body="filter")}

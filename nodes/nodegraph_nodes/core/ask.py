@@ -24,7 +24,9 @@ class Asked(NamedTuple):
 async def choose(context: Context, options: list[T], question: Question = "Which one?", again: Again = 0) -> int:
     """Let a person choose one of a list: its place, from 0."""
     if not options:
-        raise NodeError("There is nothing to choose from.", socket="options", expected="at least one option", got="an empty list")
+        raise NodeError(
+            "There is nothing to choose from.", socket="options", expected="at least one option", got="an empty list"
+        )
     return await context.ask(question, options)
 
 
