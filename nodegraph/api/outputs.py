@@ -16,7 +16,6 @@ from nodegraph.sdk.errors import NodeError, Problem
 from nodegraph.sdk.socket import Artifact
 from nodegraph.sdk.typeexpr import TypeExpr
 
-
 Rows = dict[str, list[dict[str, Any]]]
 
 

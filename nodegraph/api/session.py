@@ -119,6 +119,11 @@ class Session:
         """Give memory back now: cached values (what is on disk stays there) and networks that nothing uses at the moment."""
         return Freed(0, 0) if self._engine is None else self._post(self._engine.free()).result()
 
+    def clear_cache(self) -> None:
+        """Forget every cached result, in memory and on disk."""
+        if self._engine is not None:
+            self._post(self._engine.cache.clear()).result()
+
     def close(self) -> None:
         """Cancel what runs and let the threads go."""
         with self._lock:

@@ -27,7 +27,7 @@ class _Learned:
 
 
 class BatchLimits:
-    """The limits of one device. `at_once` and `refuse` may be called from different threads; a number is read or written whole."""
+    """The limits of one device. Asked on the loop, taught on the device's thread: numbers are read and written whole."""
 
     def __init__(self) -> None:
         self._learned: OrderedDict[Hashable, _Learned] = OrderedDict()

@@ -213,6 +213,13 @@ class Cache:
             nbytes, storages = self._extents.of(result.type, values)
             self.memory.put(result.key, kept, nbytes, seconds, storages)
 
+    async def clear(self) -> None:
+        """Forget everything, on disk too."""
+        await self.drain()
+        self.memory.clear()
+        if self.disk is not None:
+            await asyncio.to_thread(self.disk.clear)
+
     async def drain(self) -> None:
         """Wait until everything that waits to be written is on disk."""
         if self.behind is not None:

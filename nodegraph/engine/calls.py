@@ -55,7 +55,7 @@ class Call:
 
     @property
     def priority(self) -> Priority:
-        """Order inside a lane: the run's priority, the run's age, cheap outputs, items of a list one after another, the plan."""
+        """Order inside a lane: the run's priority, its age, cheap outputs, items of a list one after another, the plan."""
         rank, items = self.run.order[self.index]
         return (-self.run.priority, self.run.number, rank, items, self.index)
 

@@ -50,7 +50,7 @@ def divide(run: Run, i: int) -> None:
 
 def wait_for_parts(run: Run, i: int) -> None:
     """Wait until the parts that a node consists of have settled; demand them if its value is wanted."""
-    targets = [target for target in dict.fromkeys(link.source for link in run.parts[i].links())]
+    targets = list(dict.fromkeys(link.source for link in run.parts[i].links()))
     valued = run.valued[i]
     lost = next((target for target in targets if run.state[target] in LOST), None)
     if lost is not None and not run.nodes[i].mapped:

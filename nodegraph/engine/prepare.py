@@ -43,7 +43,7 @@ def extend_static_keys(
     """Add the keys of the nodes that have none yet. Items of a list that is there count by where they lie, or by their value.
 
     Other links count by their source's static key even where the result is known: which results are there already when a node
-    is expanded is a matter of luck, and a static key is to be the same in every run. Raises NodeError for files that are not there.
+    is expanded is a matter of luck, and a static key is to be the same in every run. Raises NodeError for missing files.
     """
     first = len(static)
     for node in nodes[first:]:

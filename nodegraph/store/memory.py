@@ -1,4 +1,4 @@
-"""The memory tier: results under byte budgets, one for the host and one per device; the cheapest to recompute per byte leave first.
+"""The memory tier: results under byte budgets, the host's and each device's; what is cheapest to recompute per byte leaves first.
 
 Beside results it keeps the small records that lead to them: aliases (static key -> where the result is) and traces (which
 lazy input was asked for next).

@@ -1,4 +1,4 @@
-"""A pack like a diffusion pack, without tensors: slow steps on a device that can run in batches, and values that can be stored."""
+"""A pack like a diffusion pack, without tensors: steps on a device that can run in batches, values that can be stored."""
 
 from __future__ import annotations
 

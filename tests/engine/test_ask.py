@@ -9,8 +9,8 @@ from nodegraph import Question
 from nodegraph.engine import Engine, Library, RunOptions
 from nodegraph.graph import compile_document
 from nodegraph.graph.document import document_from
-from nodegraph_nodes import core
 from nodegraph.sdk.pack import Pack
+from nodegraph_nodes import core
 
 
 def _library(bench: Bench) -> Library:

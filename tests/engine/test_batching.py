@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from engine.graphs import states, values
-from engine.steps import Desk, Log, at, picture
 from hypothesis import given
 from hypothesis import strategies as st
+
+from engine.graphs import states, values
+from engine.steps import Desk, Log, at, picture
 from nodegraph.engine.batching import BatchLimits
 
 

@@ -1,4 +1,4 @@
-"""Lists go through a workflow item by item: the first is finished before the second begins, and none is held longer than needed."""
+"""Lists go through a workflow item by item: the first is done before the second begins, none is held longer than needed."""
 
 from __future__ import annotations
 
