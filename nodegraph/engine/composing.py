@@ -10,11 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine import events as ev
-from nodegraph.engine.expand import Parts, expand, map_over
+from nodegraph.engine.demand import demand, structure_known, wait_for_parts
+from nodegraph.engine.expand import expand, map_over
 from nodegraph.engine.gather import linked, values_of_composite
+from nodegraph.engine.holding import has_value
+from nodegraph.engine.losing import skip
 from nodegraph.engine.order import Order
+from nodegraph.engine.parts import Parts
 from nodegraph.engine.prepare import extend_static_keys, picked
-from nodegraph.engine.states import COMPUTED, HIT, LOST, THERE, UNSEEN, WAITING
+from nodegraph.engine.states import COMPUTED, HIT, LOST, UNSEEN
+from nodegraph.engine.structure import counted_link, followed, length
+from nodegraph.graph.iteration import COUNT
 from nodegraph.graph.plan import PlanLink
 from nodegraph.store import Alias, Result
 from nodegraph.store.memory import GONE
@@ -39,35 +45,15 @@ def divide(run: Run, i: int) -> None:
         order: list[Order] = [(rank, (*items, k)) for k in range(len(parts.nodes))]
     else:
         parts = expand(node, _known_values(run, i), run.engine.library, base)
+        for part in parts.nodes if node.iteration is not None else ():
+            part.links = tuple(followed(run, link) if link.item else link for link in part.links)
         order = [(rank, items)] * len(parts.nodes)
     _append(run, parts, order)
     run.parts[i] = parts
     run.outputs.divided(i, parts)
     run.emit(ev.NodeExpanded, node.id, tuple(part.id for part in parts.nodes))
-    wait_for_parts(run, i)
-    run.structure_known(i)
-
-
-def wait_for_parts(run: Run, i: int) -> None:
-    """Wait until the parts that a node consists of have settled; demand them if its value is wanted."""
-    targets = list(dict.fromkeys(link.source for link in run.parts[i].links()))
-    valued = run.valued[i]
-    lost = next((target for target in targets if run.state[target] in LOST), None)
-    if lost is not None and not run.nodes[i].mapped:
-        run.skip(i, lost)
-        return
-    missing = [
-        t for t in targets if run.state[t] not in LOST and (not run.has_value(t) if valued else run.state[t] not in THERE)
-    ]
-    run.state[i], run.pending[i] = WAITING, len(missing)
-    for target in missing:
-        run.dependents[target] = [*(mark for mark in run.dependents[target] or () if mark != i), i]
-    if valued:
-        run.hold(i, targets)
-    if not missing:
-        run.ready.append(i)
-    elif valued or i in run.wanted:
-        run.demand(list(reversed(missing)))
+    demand(run, wait_for_parts(run, i))
+    structure_known(run, i)
 
 
 def assemble(run: Run, i: int) -> None:
@@ -76,10 +62,10 @@ def assemble(run: Run, i: int) -> None:
     sources = dict.fromkeys(link.source for link in parts.links())
     lost = next((source for source in sources if run.state[source] in LOST), None)
     if lost is not None:
-        run.skip(i, lost)
+        skip(run, i, lost)
         return
-    if run.valued[i] and not all(map(run.has_value, sources)):  # the value came to be wanted when parts had let theirs go
-        wait_for_parts(run, i)
+    if run.valued[i] and not all(has_value(run, source) for source in sources):  # they had let go when it came to be wanted
+        demand(run, wait_for_parts(run, i))
         return
     values: dict[str, Any] = {}
     refs: dict[str, Any] = {}
@@ -100,45 +86,6 @@ def assemble(run: Run, i: int) -> None:
     run.finish(i, Result(run.static[i], values if run.valued[i] else GONE, refs, volatile, durable), state, reason)
 
 
-def followed(run: Run, link: PlanLink) -> PlanLink:
-    """The link with its source as far inside as is known: past composites that were expanded and maps that were divided."""
-    while True:
-        parts = run.parts.get(link.source)
-        if parts is None:
-            return link
-        output = parts.outputs[link.output]
-        if isinstance(output, list):
-            if not link.item:
-                return link
-            inner, rest = output[link.item[0]], link.item[1:]
-        elif output.mode == "wrap":  # a list of one
-            if not link.item:
-                return link
-            inner, rest = output, link.item[1:]
-        else:
-            inner, rest = output, link.item
-        link = link._replace(source=inner.source, output=inner.output, item=(*inner.item, *rest))
-
-
-def length(run: Run, link: PlanLink) -> int | None:
-    """How many items a mapped link brings, or None where that is not known yet."""
-    if link.mode == "one":
-        return 1
-    link = followed(run, link)
-    parts = run.parts.get(link.source)
-    if parts is not None and not link.item:
-        output = parts.outputs[link.output]
-        if isinstance(output, list) or output.mode == "wrap":
-            return len(output) if isinstance(output, list) else 1
-    source = run.result[link.source]
-    if source is None or source.hollow:
-        return None
-    value = source.values[link.output]
-    for i in link.item:
-        value = value[i]
-    return len(value)
-
-
 def _length(run: Run, link: PlanLink) -> int:
     known = length(run, link)
     assert known is not None
@@ -152,6 +99,8 @@ def _known_values(run: Run, i: int) -> dict[str, Any]:
     for link in values_of_composite(node):
         value = linked(run.nodes, run.result, node, link, run.files).value
         values[link.input] = [*values.get(link.input, ()), value] if link.many else value
+    if (items := counted_link(node)) is not None:
+        values[COUNT] = _length(run, items)
     return values
 
 

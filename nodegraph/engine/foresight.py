@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from nodegraph.engine.access import FileAccess
 from nodegraph.engine.expand import Parts, expand, map_over
-from nodegraph.engine.gather import linked
+from nodegraph.engine.gather import linked, values_of_composite
 from nodegraph.engine.keys import list_token, ref_token
 from nodegraph.engine.library import Library
 from nodegraph.engine.prepare import Prepared, extend_static_keys, picked, value_tokens
+from nodegraph.engine.structure import followed
 from nodegraph.graph.plan import PlanLink, PlanNode
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError
 from nodegraph.store import Result
@@ -38,15 +39,20 @@ class Foresight:
         self.key = list(self.static)
         self.why: dict[int, str] = {}
         self.inside: dict[int, range] = {}
-        self._parts: dict[int, Parts] = {}
+        self.parts: dict[int, Parts] = {}
         self._result: list[Result | None] = [None] * size
         self._files: FileAccess = prepared.files
         self._find, self._hasher, self._library = find, prepared.hasher, library
         self._perhaps: deque[tuple[int, str]] = deque()  # (index, why that is not certain)
+        self._wanted = {wanted.source for wanted in prepared.plan.wanted}
+        self._asked: set[tuple[int, int]] = set()  # (mapped node, source whose structure it has asked for)
         self._walk([wanted.source for wanted in reversed(prepared.plan.wanted)])
         while self._perhaps:
             i, doubt = self._perhaps.popleft()
             self._walk([i], doubt)
+        for i in sorted(self.parts, reverse=True):
+            if self.outlook[i] == "not_needed":
+                self._sum_up(i)
 
     def look_up_rest(self) -> None:
         """Look up what a run would not need, too: what is not there would have to run, if it were."""
@@ -56,24 +62,55 @@ class Foresight:
 
     def _walk(self, roots: Iterable[int], doubt: str = "") -> None:
         """Depth first with a stack of its own (chains may be as long as they like): a node, its sources, again the node, its
-        parts, again the node."""
+        parts, again the node. Of a list that is only mapped over the structure alone is wanted, and its items one by one."""
         stack = [(i, "enter") for i in roots]
         while stack:
             i, step = stack.pop()
-            if step == "enter":
-                if self.outlook[i] != "not_needed" or self._is_there(i, self.static[i], ""):
-                    continue
-                self.outlook[i] = "unknown" if doubt else "would_run"
-                self.why[i] = doubt
-                stack.append((i, "resolve"))
-                stack.extend((source, "enter") for source in reversed(self._sources(self.nodes[i])))
-            elif step == "resolve":
-                targets = self._resolve(i)
-                if i in self.inside:
+            node = self.nodes[i]
+            if step == "structure" and (i in self._wanted or not (node.mapped or node.spec.composite)):
+                step = "enter"
+            if step == "enter" and i not in self.parts:
+                if self.outlook[i] == "not_needed" and not self._is_there(i, self.static[i], ""):
+                    self.outlook[i], self.why[i] = "unknown" if doubt else "would_run", doubt
+                    stack.append((i, "resolve"))
+                    stack.extend(reversed(self._awaited(i)))
+            elif step == "structure":
+                if i not in self.parts and self.outlook[i] == "not_needed":
+                    stack.append((i, "divide"))
+                    stack.extend(reversed(self._awaited(i)))
+            elif step in ("resolve", "divide") and node.mapped and (deeper := self._awaited(i)):
+                stack.append((i, step))
+                stack.extend(reversed(deeper))
+            elif step == "divide":
+                self._resolve(i)
+            elif step == "resolve" or (step == "enter" and self.outlook[i] == "not_needed"):
+                if step == "resolve":
+                    self._resolve(i)
+                else:  # so far only its structure was wanted
+                    self.outlook[i], self.why[i] = "unknown" if doubt else "would_run", doubt
+                if i in self.parts:
                     stack.append((i, "assemble"))
-                    stack.extend((target, "enter") for target in reversed(targets))
-            else:
+                    stack.extend((target, "enter") for target in reversed(self._targets(i)))
+            elif step == "assemble":
                 self._assemble(i)
+
+    def _awaited(self, i: int) -> list[tuple[int, str]]:
+        """What a run would want before this node's key, or its parts, can be known; what was asked for already left out."""
+        node = self.nodes[i]
+        if not node.mapped:
+            links = values_of_composite(node) if node.spec.composite else [link for link in node.links if not link.lazy]
+            return [(source, "enter") for source in dict.fromkeys(link.source for link in links)]
+        unknown = (link for link in node.links if link.mode == "map" and self._length(link) is None)
+        sources = dict.fromkeys(self._followed(link).source for link in unknown)
+        new = [source for source in sources if (i, source) not in self._asked]
+        self._asked.update((i, source) for source in new)
+        return [(source, "structure") for source in new]
+
+    def _targets(self, i: int) -> list[int]:
+        return list(dict.fromkeys(link.source for link in self.parts[i].links()))
+
+    def _followed(self, link: PlanLink) -> PlanLink:
+        return followed(self, link)  # type: ignore[arg-type]  # it looks at parts alone
 
     def _is_there(self, i: int, key: str, how: str) -> bool:
         found = None if self.moving[i] or self.nodes[i].spec.cache == "never" else self._find(key, self.nodes[i])
@@ -84,31 +121,21 @@ class Foresight:
         self.why[i] = ("in memory" if found[0] == "memory" else "on disk") + how
         return True
 
-    def _sources(self, node: PlanNode) -> list[int]:
-        """What a run would want before this node's key, or its parts, can be known."""
-        if node.mapped:
-            links: Iterable[PlanLink] = (link for link in node.links if link.mode == "map")
-        elif node.spec.composite:
-            links = (link for link in node.links if link.by_value and not link.lazy)
-        else:
-            links = (link for link in node.links if not link.lazy)
-        return list(dict.fromkeys(link.source for link in links))
-
     # ---- a node whose sources have been looked at ----
 
-    def _resolve(self, i: int) -> list[int]:
-        """Take a node that has no result under its static key further; gives the parts to look at next."""
+    def _resolve(self, i: int) -> None:
+        """Take a node that has no result under its static key further: divide it, or look under the key that counts."""
         node = self.nodes[i]
         self.moving[i] = self.moving[i] or any(self.moving[link.source] for link in node.links if not link.lazy)
         try:
             if node.mapped or node.spec.composite:
-                return self._divide(i)
-            self._look_again(i)
+                self._divide(i)
+            else:
+                self._look_again(i)
         except (NodeError, InvalidWorkflow, PackError) as error:
             self.why[i] = f"would fail: {error}"
         except Exception as error:  # a composite's own code
             self.why[i] = f"would fail: {type(error).__name__}: {error}"
-        return []
 
     def _look_again(self, i: int) -> None:
         """A node's key follows from what its sources gave, where all of that is known: look under this key too."""
@@ -132,7 +159,7 @@ class Foresight:
         if key != self.static[i]:
             self._is_there(i, key, ", inputs came out the same")
 
-    def _divide(self, i: int) -> list[int]:
+    def _divide(self, i: int) -> None:
         node, base = self.nodes[i], len(self.nodes)
         parts = self._items(node, base) if node.mapped else self._inside(node, base)
         if parts is None:
@@ -140,7 +167,7 @@ class Foresight:
             doubt = f"known when {self.nodes[first].id} has run"
             self.outlook[i], self.why[i] = "unknown", doubt
             self._perhaps.extend((link.source, doubt) for link in node.links)
-            return []
+            return
         self.nodes.extend(parts.nodes)
         extend_static_keys(self.nodes, self.static, self.moving, self._hasher, self._files, self._result)
         more = len(parts.nodes)
@@ -148,17 +175,15 @@ class Foresight:
         self.tier.extend([None] * more)
         self._result.extend([None] * more)
         self.key.extend(self.static[base:])
-        self._parts[i], self.inside[i] = parts, range(base, len(self.nodes))
-        return list(dict.fromkeys(link.source for link in parts.links()))
+        self.parts[i], self.inside[i] = parts, range(base, len(self.nodes))
 
     def _inside(self, node: PlanNode, base: int) -> Parts | None:
         values: dict[str, Any] = dict(node.values)
-        for link in node.links:
-            if link.by_value and not link.lazy:
-                if not self._knows(link):
-                    return None
-                value = linked(self.nodes, self._result, node, link, self._files).value
-                values[link.input] = [*values.get(link.input, ()), value] if link.many else value
+        for link in values_of_composite(node):
+            if not self._knows(link):
+                return None
+            value = linked(self.nodes, self._result, node, link, self._files).value
+            values[link.input] = [*values.get(link.input, ()), value] if link.many else value
         return expand(node, values, self._library, base)
 
     def _items(self, node: PlanNode, base: int) -> Parts | None:
@@ -169,16 +194,18 @@ class Foresight:
                 if length is None:
                     return None
                 lengths[link] = length
-        return map_over(node, lengths, base)
+        parts = map_over(node, lengths, base)
+        for part in parts.nodes:
+            part.links = tuple(self._followed(link) if link.item else link for link in part.links)
+        return parts
 
     def _length(self, link: PlanLink) -> int | None:
         """How many items a link brings: from the list itself, or from the parts that will make it."""
-        parts = self._parts.get(link.source)
-        made = parts.outputs[link.output] if parts is not None and not link.item else None
-        if isinstance(made, list):
-            return len(made)
-        if made is not None and made.mode == "direct":
-            return self._length(made)
+        link = self._followed(link)
+        parts = self.parts.get(link.source)
+        if parts is not None and not link.item:
+            made = parts.outputs[link.output]
+            return len(made) if isinstance(made, list) else 1 if made.mode == "wrap" else None
         source = self._result[link.source]
         if source is None:
             return None
@@ -189,10 +216,16 @@ class Foresight:
 
     def _assemble(self, i: int) -> None:
         """A node that consists of others is there when they are."""
-        targets = {link.source for link in self._parts[i].links()}
-        if targets and all(self.outlook[target] == "hit" for target in targets):
+        targets = self._targets(i)
+        if self.inside[i] and all(self.outlook[target] == "hit" for target in targets):
             self.outlook[i], self.why[i] = "hit", "its parts are in the cache"
             self.tier[i] = "disk" if any(self.tier[target] == "disk" for target in targets) else "memory"
+
+    def _sum_up(self, i: int) -> None:
+        """Of a list that nobody wanted whole: what becomes of its items."""
+        found = {self.outlook[target] for target in self._targets(i)} if self.inside[i] else {"would_run"}
+        self.outlook[i] = next((one for one in ("would_run", "unknown", "hit") if one in found), "not_needed")
+        self._assemble(i)
 
     def _knows(self, link: PlanLink) -> bool:
         """Whether a link's value (or, where only that matters, its place) is known without running anything."""
@@ -203,4 +236,4 @@ class Foresight:
         """Whether this link is why a node's parts are not known."""
         if node.mapped:
             return link.mode == "map" and self._length(link) is None
-        return link.by_value and not link.lazy and not self._knows(link)
+        return link in values_of_composite(node) and not self._knows(link)

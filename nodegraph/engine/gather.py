@@ -88,7 +88,7 @@ def linked(
 def values_of_composite(node: PlanNode) -> list[PlanLink]:
     """The links whose values a composite's author receives as values; all others stay links."""
     inputs = node.spec.input_by_name
-    return [link for link in node.links if link.by_value and not link.lazy and inputs[link.input].schema is not None]
+    return [link for link in node.links if link.by_value and not link.lazy and inputs[link.input].type.is_json]
 
 
 def converted(node: Node, plan_node: PlanNode, arguments: dict[str, Any], files: FileAccess) -> tuple[UsedFile, ...]:

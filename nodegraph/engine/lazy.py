@@ -15,6 +15,7 @@ from nodegraph.engine.cache import Fetch
 from nodegraph.engine.calls import Call, Lost
 from nodegraph.engine.gather import Linked, linked
 from nodegraph.engine.keys import digest
+from nodegraph.engine.losing import fail, fail_with, skip
 from nodegraph.engine.states import HIT, QUEUED, THERE
 from nodegraph.sdk.errors import NodeError
 from nodegraph.sdk.values import Lazy
@@ -73,11 +74,11 @@ async def run_lazy(run: Run, call: Call) -> None:
                 cache.note(before, Trace(name), outcome.result.durable)
         run.take(call, outcome)
     except Lost as lost:
-        run.skip(i, lost.source)
+        skip(run, i, lost.source)
     except NodeError as error:
-        run.fail(i, error.problem(run.nodes[i].id))
+        fail(run, i, error.problem(run.nodes[i].id))
     except Exception as error:
-        run.fail_with(i, error)
+        fail_with(run, i, error)
     finally:
         run.go_on()
 

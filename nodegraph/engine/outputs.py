@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nodegraph.engine.expand import Parts
+from nodegraph.engine.parts import Parts
 from nodegraph.engine.states import LOST
 from nodegraph.graph.plan import PlanNode, Wanted
 from nodegraph.sdk.typeexpr import TypeExpr

@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine import events as ev
 from nodegraph.engine.cache import Fetch
-from nodegraph.engine.calls import Call, Outcome, failure, perform
-from nodegraph.engine.composing import assemble, divide, followed, length, wait_for_parts
-from nodegraph.engine.expand import Parts
+from nodegraph.engine.calls import Call, Outcome, perform
+from nodegraph.engine.composing import assemble, divide
+from nodegraph.engine.demand import awaited, demand, fetch, wait_deeper
 from nodegraph.engine.explain import reason_for_miss
-from nodegraph.engine.gather import converted, gather, values_of_composite
+from nodegraph.engine.gather import converted, gather
+from nodegraph.engine.holding import drop, has_value, let_go
 from nodegraph.engine.lazy import run_lazy
+from nodegraph.engine.losing import fail, fail_with
 from nodegraph.engine.order import FIRST, Order, rank_outputs
 from nodegraph.engine.outputs import Outputs, Receiver
+from nodegraph.engine.parts import Parts
 from nodegraph.engine.prepare import Prepared, picked
-from nodegraph.engine.states import COMPUTED, FAILED, HIT, LOST, QUEUED, SKIPPED, STATE_NAMES, THERE, UNSEEN, WAITING
+from nodegraph.engine.states import COMPUTED, HIT, LOST, QUEUED, STATE_NAMES, UNSEEN, WAITING
 from nodegraph.graph.plan import PlanNode
 from nodegraph.sdk.context import Asker, Preview
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem
@@ -107,7 +110,7 @@ class Run:
         self.emit(ev.RunStarted, len(self.nodes))
         try:
             wanted = [wanted.source for wanted in reversed(self.plan.wanted)]
-            self.demand([i if self.options.keep or not self.nodes[i].mapped else ~i for i in wanted])
+            demand(self, [i if self.options.keep or not self.nodes[i].mapped else ~i for i in wanted])
             if len(self.open) > 1:
                 self._rank()
             while self.open and not self.cancelled:
@@ -163,130 +166,13 @@ class Run:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    # ---- demand ----
-
-    def has_value(self, i: int) -> bool:
-        result = self.result[i]
-        return result is not None and not result.hollow
-
-    def demand(self, stack: list[int]) -> None:
-        """Ask for nodes by index; ~index asks only for what a list consists of."""
-        state, dependents = self.state, self.dependents
-        while stack:
-            i = stack.pop()
-            structural = i < 0
-            if structural:
-                i = ~i
-            elif not self.valued[i]:
-                self.valued[i] = True
-                if state[i] == WAITING and i in self.parts:  # so far only its structure was wanted
-                    wait_for_parts(self, i)
-                    continue
-            if state[i] != UNSEEN:
-                if state[i] not in THERE or self.has_value(i) or (structural and i in self.parts):
-                    continue
-                if i in self.parts:
-                    wait_for_parts(self, i)
-                    continue
-                state[i] = UNSEEN  # it was let go, and somebody came late
-            if not self.moving[i] and self._found(i, structural):
-                continue
-            count = 0
-            lost: int | None = None
-            sources: list[int] = []
-            for source in dict.fromkeys(self._awaited(i)):
-                at = ~source if source < 0 else source
-                if source >= 0 and self.has_value(at):
-                    continue
-                if state[at] in LOST:
-                    lost = at
-                    break
-                waiting, mark = dependents[at], ~i if source < 0 else i
-                if waiting is None:
-                    dependents[at] = [mark]
-                else:
-                    waiting.append(mark)
-                count += 1
-                sources.append(source)
-            if lost is not None:
-                self.skip(i, lost)
-                continue
-            state[i], self.pending[i] = WAITING, count
-            self.hold(i, {*(link.source for link in self.nodes[i].links), *(~source for source in sources if source < 0)})
-            if count == 0:
-                self.ready.append(i)
-            else:
-                stack.extend(reversed(sources))
-
-    def _found(self, i: int, structural: bool) -> bool:
-        """Look a node up by its static key. Structure alone is found by dividing, part by part."""
-        spec = self.nodes[i].spec
-        divides = self.nodes[i].mapped or spec.composite
-        if structural and divides and i not in self.wanted:
-            return False
-        found = self.cache.find(self.static[i], divides or not self.engine.costs.is_cheap(spec))
-        if isinstance(found, Result):
-            self.finish(i, found, HIT, "in memory")
-            return True
-        if found is None or (structural and divides and len(found.keys) > 1):
-            return False
-        self._fetch(i, self.static[i], found, "on disk")
-        return True
-
-    def _awaited(self, i: int) -> Iterable[int]:
-        """The sources that a node waits for before its key, or its parts, can be known; ~source for its structure alone."""
-        node = self.nodes[i]
-        if node.mapped:
-            links = (link for link in node.links if link.mode == "map" and length(self, link) is None)
-            return [~followed(self, link).source for link in links]
-        if node.spec.composite:
-            return [link.source for link in values_of_composite(node)]
-        return [link.source for link in node.links if not link.lazy]
-
-    def structure_known(self, i: int) -> None:
-        """A node was divided: who waited for its structure alone goes on."""
-        waiting = self.dependents[i]
-        if waiting and any(mark < 0 for mark in waiting):
-            self.dependents[i] = [mark for mark in waiting if mark >= 0]
-            self._notify(mark for mark in waiting if mark < 0)
-
-    def _notify(self, marks: Iterable[int]) -> None:
-        for mark in marks:
-            i = ~mark if mark < 0 else mark
-            self.pending[i] -= 1
-            if self.pending[i] == 0 and self.state[i] == WAITING:
-                self.ready.append(i)
-
-    # ---- what is on disk ----
-
-    def _fetch(self, i: int, key: str, fetch: Fetch, reason: str) -> None:
-        self.state[i] = QUEUED
-        self.spawn(self._fetched(i, key, fetch, reason))
-
-    async def _fetched(self, i: int, key: str, fetch: Fetch, reason: str) -> None:
-        found = self.cache.loaded(key, await self.cache.load(fetch.keys))
-        if self.ended or self.cancelled:
-            return
-        if found is not None:
-            if key != self.static[i]:
-                self.alias(i, Alias(key), True)
-            self.finish(i, found, HIT, reason)
-        else:  # it was damaged, or another process has just removed it
-            self.state[i] = UNSEEN
-            self.drop(i)
-            self.demand([i if self.valued[i] else ~i])
-        self.go_on()
-
     # ---- a node whose sources are there ----
 
     def advance(self) -> None:
         """Take every node whose sources are there one step further. Never recursive: chains may be as long as they like."""
         while self.ready and not self.cancelled:
             self._advance_one(self.ready.popleft())
-        while self.loose:
-            i = self.loose.pop()
-            if not self.uses[i]:
-                self._let_go(i)
+        let_go(self)
 
     def _advance_one(self, i: int) -> None:
         node = self.nodes[i]
@@ -296,32 +182,20 @@ class Run:
         try:
             if i in self.parts:
                 assemble(self, i)
-            elif node.mapped and (unknown := list(dict.fromkeys(self._awaited(i)))):
-                self._wait_on(i, unknown)
+            elif (node.mapped or node.iteration) and (deeper := [mark for mark in awaited(self, i) if mark < 0]):
+                wait_deeper(self, i, deeper)
             elif node.mapped or node.spec.composite:
                 divide(self, i)
             else:
                 self._resolve(i)
         except InvalidWorkflow as error:
-            self.fail(i, *error.problems)
+            fail(self, i, *error.problems)
         except NodeError as error:
-            self.fail(i, error.problem(node.id))
+            fail(self, i, error.problem(node.id))
         except PackError as error:
-            self.fail(i, Problem("broken_pack", str(error), node.id))
+            fail(self, i, Problem("broken_pack", str(error), node.id))
         except Exception as error:
-            self.fail_with(i, error)
-
-    def _wait_on(self, i: int, unknown: list[int]) -> None:
-        """A list's structure lies deeper than was known: wait there."""
-        lost = next((~source for source in unknown if self.state[~source] in LOST), None)
-        if lost is not None:
-            self.skip(i, lost)
-            return
-        self.pending[i] = len(unknown)
-        self.hold(i, [~source for source in unknown])
-        for source in unknown:
-            self.dependents[~source] = [*(self.dependents[~source] or ()), ~i]
-        self.demand(list(reversed(unknown)))
+            fail_with(self, i, error)
 
     def _resolve(self, i: int) -> None:
         node, engine = self.nodes[i], self.engine
@@ -333,7 +207,7 @@ class Run:
         elif not lazy:
             found = self.cache.find(key, not engine.costs.is_cheap(node.spec))
             if isinstance(found, Fetch):
-                self._fetch(i, key, found, "on disk, inputs came out the same")
+                fetch(self, i, key, found, "on disk, inputs came out the same")
                 return
             if found is not None:
                 self.alias(i, Alias(key), found.durable)
@@ -409,9 +283,9 @@ class Run:
             self.finish(i, outcome.result, COMPUTED, "", outcome.peak_bytes)
         elif outcome.problem is not None:
             self._forget_spoilt(i, outcome.spoilt)
-            self.fail(i, outcome.problem, trace=outcome.trace)
+            fail(self, i, outcome.problem, trace=outcome.trace)
         else:
-            self.fail(i, Problem("node_crashed", f"{call.spec.id} stopped as if it had been cancelled.", call.path))
+            fail(self, i, Problem("node_crashed", f"{call.spec.id} stopped as if it had been cancelled.", call.path))
         self.go_on()
 
     def go_on(self) -> None:
@@ -429,7 +303,7 @@ class Run:
             self.finish(i, outcome.result, HIT, "computed at the same time")
         elif outcome.problem is not None:
             problem = outcome.problem
-            self.fail(i, Problem(**{**problem.to_json(), "node": self.nodes[i].id}), trace=outcome.trace)  # type: ignore[arg-type]
+            fail(self, i, Problem(**{**problem.to_json(), "node": self.nodes[i].id}), trace=outcome.trace)  # type: ignore[arg-type]
         else:
             self.state[i] = WAITING
             self.ready.append(i)
@@ -459,100 +333,39 @@ class Run:
         if result.hollow:
             self.left.add(i)
         self.outputs.finished(i, result)
-        self._settled(i)
+        self.settle(i)
         waiting, self.dependents[i] = self.dependents[i], None
         if waiting:
-            self._notify(waiting)
+            self.notify(waiting)
         if not self.uses[i]:
             self.loose.append(i)  # who was demanded together with it may still come for it
 
-    def _settled(self, i: int) -> None:
+    def notify(self, marks: Iterable[int]) -> None:
+        """One of the sources that these nodes wait for has settled, or its structure is known."""
+        for mark in marks:
+            i = ~mark if mark < 0 else mark
+            self.pending[i] -= 1
+            if self.pending[i] == 0 and self.state[i] == WAITING:
+                self.ready.append(i)
+
+    def settle(self, i: int) -> None:
+        """A node has its result, or is lost: nobody waits for it any more, and it needs nothing."""
         if i in self.open:
             self.open.discard(i)
             self.wake.set()
         future = self.settled.pop(i, None)
         if future is not None and not future.done():
             future.set_result(None)
-        self.drop(i)
-
-    # ---- holding on to results ----
-
-    def hold(self, i: int, sources: Iterable[int]) -> None:
-        """Node `i` needs these results until it settles."""
-        held = tuple(sources)
-        for source in held:
-            self.uses[source] += 1
-        self.holds[i] = (*self.holds.get(i, ()), *held)
-
-    def drop(self, i: int) -> None:
-        """Node `i` needs nothing more: results that nobody else waits for let their values go."""
-        for source in self.holds.pop(i, ()):
-            self.uses[source] -= 1
-            if not self.uses[source]:
-                self._let_go(source)
-
-    def _let_go(self, i: int) -> None:
-        result = self.result[i]
-        kept = i in self.wanted and (self.options.keep or i in self.open)
-        if result is not None and not kept and not result.volatile and not result.hollow:
-            self.result[i] = result.without_values()
-            self.left.add(i)
-
-    # ---- what is lost ----
-
-    def fail(self, i: int, *problems: Problem, trace: str = "") -> None:
-        self.state[i] = FAILED
-        self.reason[i] = str(problems[0])
-        self.problems.extend(problems)
-        for problem in problems:
-            self.emit(ev.NodeFailed, self.nodes[i].id, problem, trace)
-            trace = ""
-        self._lose(i)
-
-    def fail_with(self, i: int, error: Exception) -> None:
-        """Fail a node by an exception that nobody foresaw."""
-        node = self.nodes[i]
-        outcome = failure(node.id, node.spec.id, error)
-        if outcome.problem is not None:
-            self.fail(i, outcome.problem, trace=outcome.trace)
-
-    def skip(self, i: int, because: int) -> None:
-        self._mark_lost(i, because)
-        self._lose(i)
-
-    def _mark_lost(self, i: int, because: int) -> None:
-        """A node that needs a lost one is skipped; one that consists of it has failed with it."""
-        inner = self.nodes[because].id
-        part = i in self.parts and inner.startswith((f"{self.nodes[i].id}/", f"{self.nodes[i].id}["))
-        self.state[i] = FAILED if part and self.state[because] == FAILED else SKIPPED
-        self.reason[i] = f"{inner} failed" if self.state[because] == FAILED else f"{inner} was skipped"
-        self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[self.state[i]], self.reason[i], 0.0)
-
-    def _lose(self, i: int) -> None:
-        """What depends on a lost node is lost too; everything else goes on, and the other items of a list."""
-        stack = [i]
-        while stack:
-            lost = stack.pop()
-            self._settled(lost)
-            waiting, self.dependents[lost] = self.dependents[lost], None
-            for mark in waiting or ():
-                dependent = ~mark if mark < 0 else mark
-                if self.state[dependent] != WAITING:
-                    continue
-                if dependent in self.parts and self.nodes[dependent].mapped:
-                    self._notify((dependent,))
-                else:
-                    self._mark_lost(dependent, lost)
-                    stack.append(dependent)
+        drop(self, i)
 
     # ---- lazy inputs ----
 
     async def evaluate(self, i: int) -> None:
         """Demand one node and wait until it has settled (for lazy inputs)."""
-        if self.has_value(i) or self.state[i] in LOST:
+        if has_value(self, i) or self.state[i] in LOST:
             return
         future = self.settled.setdefault(i, asyncio.get_running_loop().create_future())
-        self.demand([i])
+        demand(self, [i])
         self.go_on()
         if not future.done():
             await asyncio.shield(future)

@@ -17,10 +17,10 @@ Again = Annotated[int, Field(ge=0, description="The answer is remembered; anothe
 
 class Asked(NamedTuple):
     chosen: Annotated[T, Field(description="The option that was chosen.")]  # type: ignore[valid-type]
-    index: Annotated[int, Field(description="Its place in the list, from 0.")]
+    place: Annotated[int, Field(description="Its place in the list, from 0.")]
 
 
-@node(category="core/logic", output_name="index")
+@node(category="core/logic", output_name="place")
 async def choose(context: Context, options: list[T], question: Question = "Which one?", again: Again = 0) -> int:
     """Let a person choose one of a list: its place, from 0."""
     if not options:
@@ -38,5 +38,5 @@ def ask(
     again: Again = 0,
 ) -> Asked:
     """Let a person choose one of a list, and go on with it."""
-    index = graph.add(choose, options=options, question=question, again=again)
-    return Asked(graph.add(list_item, items=options, index=index), index)
+    place = graph.add(choose, options=options, question=question, again=again)
+    return Asked(graph.add(list_item, items=options, index=place), place)

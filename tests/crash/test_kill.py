@@ -1,0 +1,148 @@
+"""A worker is killed with SIGKILL at random moments and started again: it goes on from what had reached the disk."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from crash.story import ITEMS, STEPS, Place, expected, kill_after, report, wait_until_begun
+from nodegraph.engine.cache import Cache
+from nodegraph.store import DiskTier
+
+MOMENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 5
+AT_ONCE = 4  # workers mostly sleep
+DEFAULT_WINDOW = 1.0
+FLUSH_SECONDS = 0.5
+"""What a flush itself may take on a busy machine. Measured on two idle cores: see docs in the tests' report."""
+
+
+class Window(NamedTuple):
+    """A write-behind window, and steps that take long enough for a run to last several of them."""
+
+    seconds: float
+    step_seconds: float
+
+    @property
+    def options(self) -> tuple[object, ...]:
+        return () if self.seconds == DEFAULT_WINDOW else ("--window", self.seconds)
+
+    @property
+    def run_seconds(self) -> float:
+        """What the chain of steps takes, and hence the run on two cores or more."""
+        return self.step_seconds * (STEPS + 3)
+
+
+WINDOWS = {"default window": Window(DEFAULT_WINDOW, 0.1), "short window": Window(0.1, 0.02)}
+
+
+def everywhere(check: Callable[[int], float]) -> list[float]:
+    """Do it at every moment."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(check, range(MOMENTS)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+def test_a_killed_run_goes_on_and_repeats_no_step_that_is_older_than_the_window(
+    tmp_path: Path, window: Window, record_property: Callable[[str, object], None]
+) -> None:
+    right = expected()
+
+    def check(number: int) -> float:
+        """The age of the oldest step that was computed again, when the worker was killed."""
+        place = Place.below(tmp_path / str(number))
+        process = place.start(*window.options, step_seconds=window.step_seconds)
+        wait_until_begun(process)
+        killed = kill_after(process, random.Random(number).uniform(0.02, 0.95) * window.run_seconds)
+        assert killed is not None, "the run had ended before the moment came"
+        before = {line.name: line.at for line in place.lines()}
+        again = report(place.start(*window.options, step_seconds=window.step_seconds))
+        after = [line.name for line in place.lines()[len(before) :]]
+        assert (again.status, again.text, again.trouble) == ("succeeded", right.text, None)
+        assert before.keys() | set(after) <= right.steps, "a step saw something that no undisturbed run sees"
+        assert len(after) == len(set(after)), "a step was computed twice by one process"
+        return max((killed - before[name] for name in after if name in before), default=0.0)
+
+    ages = everywhere(check)
+    record_property("oldest_repeated_seconds", max(ages))
+    assert max(ages) < window.seconds + FLUSH_SECONDS, sorted(ages)
+
+
+@pytest.mark.slow
+def test_however_often_a_run_is_killed_it_makes_progress_and_ends(tmp_path: Path) -> None:
+    place, dice, right = Place.below(tmp_path), random.Random(3), expected()
+    window = WINDOWS["short window"]
+    kills = 0
+    known: set[str] = set()
+    while True:
+        process = place.start(*window.options, step_seconds=window.step_seconds)
+        wait_until_begun(process)
+        killed = kill_after(process, window.seconds + FLUSH_SECONDS / 2 + dice.uniform(0, 0.1))
+        if killed is None:
+            break
+        kills += 1
+        steps = {line.name for line in place.lines()}
+        assert steps - known, "nothing new since the last kill"
+        known = steps
+    assert report(place.start()).text == right.text
+    counts = Counter(line.name for line in place.lines())
+    assert counts.keys() == right.steps
+    assert kills >= 2
+    assert max(counts.values()) <= 1 + kills
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_before_anything_was_written_begins_again(tmp_path: Path) -> None:
+    place = Place.below(tmp_path)
+    for _ in range(3):
+        process = place.start()
+        wait_until_begun(process)
+        process.kill()
+        process.communicate(timeout=60)
+    assert place.run().text == expected().text
+
+
+@pytest.mark.slow
+def test_items_of_a_list_that_were_finished_are_not_computed_again(tmp_path: Path) -> None:
+    place, right = Place.below(tmp_path), expected(steps=1)
+    process = place.start("--steps", 1, "--window", 0.02, step_seconds=0.05)
+    wait_until_begun(process)
+    assert kill_after(process, 0.05 * 20) is not None
+    before = [line.name for line in place.lines()]
+    again = report(place.start("--steps", 1, step_seconds=0.05))
+    assert again.text == right.text
+    states = Counter(again.states[f"rest[{number}]"][0] for number in range(ITEMS))
+    assert states["hit"] >= 1
+    assert states["computed"] >= 1
+    assert len(place.lines()) - len(before) < len(right.steps) - len(before) + 8
+
+
+@pytest.mark.slow
+def test_kills_leave_nothing_behind_that_gc_would_have_to_remove_twice(tmp_path: Path) -> None:
+    place = Place.below(tmp_path)
+    for number in range(3):
+        process = place.start("--window", 0.02)
+        wait_until_begun(process)
+        kill_after(process, 0.05 + 0.07 * number)
+    assert place.run().trouble is None
+    assert not list((place.folder / "temporary").iterdir())
+    tier = DiskTier(place.folder, 1 << 30)
+    tier.gc()
+    assert not any(tier.gc())
+    tier.close()
+
+
+def test_the_default_window_is_what_these_tests_take_it_for() -> None:
+    assert Cache.__init__.__code__.co_names.count("WriteBehind") == 1
+    from inspect import signature
+
+    from nodegraph.store import WriteBehind
+
+    assert signature(WriteBehind).parameters["window_seconds"].default == DEFAULT_WINDOW
