@@ -78,8 +78,8 @@ def assemble(run: Run, i: int) -> None:
             values[output] = _value(run, link) if run.valued[i] else None
     results = [result for source in sources if (result := run.result[source]) is not None]
     run.moving[i] = run.moving[i] or any(run.moving[source] for source in sources)
-    hit = parts.nodes and all(run.state[source] == HIT for source in sources)
-    state, reason = (HIT, "its parts are in the cache") if hit else (COMPUTED, "")
+    hit = all(run.state[source] == HIT for source in sources)
+    state, reason = (HIT, "its parts are in the cache" if sources else "it has no parts") if hit else (COMPUTED, "")
     durable = all(result.durable for result in results)
     volatile = any(result.volatile for result in results)
     run.alias(i, Alias(None, refs), durable)

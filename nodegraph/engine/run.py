@@ -175,6 +175,8 @@ class Run:
         let_go(self)
 
     def _advance_one(self, i: int) -> None:
+        if self.state[i] != WAITING:  # it was ready twice: for its structure, and for its value
+            return
         node = self.nodes[i]
         for link in node.links:
             if self.moving[link.source] and not link.lazy:

@@ -7,20 +7,20 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from crash.story import ITEMS, STEPS, Place, expected, kill_after, report, wait_until_begun
-from nodegraph.engine.cache import Cache
-from nodegraph.store import DiskTier
+from nodegraph.store import WriteBehind
 
 MOMENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 5
-AT_ONCE = 4  # workers mostly sleep
+AT_ONCE = 5  # workers mostly sleep
 DEFAULT_WINDOW = 1.0
 FLUSH_SECONDS = 0.5
-"""What a flush itself may take on a busy machine. Measured on two idle cores: see docs in the tests' report."""
+"""What writing may take once the window has ended, on two cores that five workers and other tests share."""
 
 
 class Window(NamedTuple):
@@ -60,7 +60,8 @@ def test_a_killed_run_goes_on_and_repeats_no_step_that_is_older_than_the_window(
         place = Place.below(tmp_path / str(number))
         process = place.start(*window.options, step_seconds=window.step_seconds)
         wait_until_begun(process)
-        killed = kill_after(process, random.Random(number).uniform(0.02, 0.95) * window.run_seconds)
+        moment = 0.95 * (number + random.Random(number).random()) / MOMENTS
+        killed = kill_after(process, moment * window.run_seconds)
         assert killed is not None, "the run had ended before the moment came"
         before = {line.name: line.at for line in place.lines()}
         again = report(place.start(*window.options, step_seconds=window.step_seconds))
@@ -68,6 +69,7 @@ def test_a_killed_run_goes_on_and_repeats_no_step_that_is_older_than_the_window(
         assert (again.status, again.text, again.trouble) == ("succeeded", right.text, None)
         assert before.keys() | set(after) <= right.steps, "a step saw something that no undisturbed run sees"
         assert len(after) == len(set(after)), "a step was computed twice by one process"
+        assert not list((place.folder / "temporary").iterdir()), "what the dead process was writing is still there"
         return max((killed - before[name] for name in after if name in before), default=0.0)
 
     ages = everywhere(check)
@@ -101,11 +103,10 @@ def test_however_often_a_run_is_killed_it_makes_progress_and_ends(tmp_path: Path
 @pytest.mark.slow
 def test_a_run_that_is_killed_before_anything_was_written_begins_again(tmp_path: Path) -> None:
     place = Place.below(tmp_path)
-    for _ in range(3):
-        process = place.start()
-        wait_until_begun(process)
-        process.kill()
-        process.communicate(timeout=60)
+    process = place.start()
+    wait_until_begun(process)
+    process.kill()
+    process.communicate(timeout=60)
     assert place.run().text == expected().text
 
 
@@ -124,25 +125,5 @@ def test_items_of_a_list_that_were_finished_are_not_computed_again(tmp_path: Pat
     assert len(place.lines()) - len(before) < len(right.steps) - len(before) + 8
 
 
-@pytest.mark.slow
-def test_kills_leave_nothing_behind_that_gc_would_have_to_remove_twice(tmp_path: Path) -> None:
-    place = Place.below(tmp_path)
-    for number in range(3):
-        process = place.start("--window", 0.02)
-        wait_until_begun(process)
-        kill_after(process, 0.05 + 0.07 * number)
-    assert place.run().trouble is None
-    assert not list((place.folder / "temporary").iterdir())
-    tier = DiskTier(place.folder, 1 << 30)
-    tier.gc()
-    assert not any(tier.gc())
-    tier.close()
-
-
 def test_the_default_window_is_what_these_tests_take_it_for() -> None:
-    assert Cache.__init__.__code__.co_names.count("WriteBehind") == 1
-    from inspect import signature
-
-    from nodegraph.store import WriteBehind
-
     assert signature(WriteBehind).parameters["window_seconds"].default == DEFAULT_WINDOW

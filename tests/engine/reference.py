@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.terms import RULES, Label, frozen, label
+from nodegraph import NodeError
 
 Key = tuple[Any, ...]
 
@@ -261,7 +262,7 @@ class Call:
         try:
             seen = self.seen
             found = RULES[self.kind.name](**seen) if self.kind.name != "first_positive" else list(seen.values())[-1]
-        except Exception:
+        except (NodeError, Lost):
             return None
         return dict(zip(self.kind.outputs, found if len(self.kind.outputs) > 1 else [found], strict=True))
 
@@ -336,14 +337,10 @@ class Reference:
         lists = [cell for _, cell, mode in links if mode == "map"]
         if not lists:
             return self.once(kind, links, outputs)
-        cached, self.cached = self.cached, frozenset()
-        asked = dict(self.needed), set(self.failing)
-        self.cached = cached
         try:
             counts = {len(_structure(cell)) for cell in lists} - {1}
         except Lost:
             return dict.fromkeys(outputs, Broken(lists, structural=True))
-        self.needed, self.failing = asked
         if len(counts) > 1:
             return dict.fromkeys(outputs, Broken(lists, structural=True))
         rows = []

@@ -217,6 +217,8 @@ async def follow(number: int, size: int, edits: int) -> None:
     async with Engine(library(bench), device=PretendedDevice) as engine:
         lab = Lab(engine, bench)
         for _ in range(edits):
+            while engine.in_flight:  # what a failed run before has left
+                await asyncio.sleep(0)
             graph = resolve(seeds)
             nodes, wanted = as_document(graph), some(graph, random)
             expected = {row.node: row for row in (await foresee(lab, nodes, wanted)).nodes}
@@ -227,7 +229,7 @@ async def follow(number: int, size: int, edits: int) -> None:
             happened = states(result)
             doubt = any(row.outlook == "unknown" or row.type in LAZY for row in expected.values())
             for name, row in expected.items():
-                spared = doubt and row.outlook == "hit" and happened.get(name) == "not_needed"
+                spared = doubt and happened.get(name) == "not_needed"
                 nothing = row.parts == 0 or row.type == "t/same_boxes"  # hands through, does nothing itself
                 if name in happened and not spared and not nothing:
                     assert happened[name] in ALLOWED[row.outlook], (name, row, result.nodes[name])
