@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +31,7 @@ from nodegraph.engine.on_device import Workplace, perform_on_device
 from nodegraph.engine.outputs import RunOutput, all_outputs
 from nodegraph.engine.prepare import Prepared, with_static_keys
 from nodegraph.engine.run import Run, RunOptions
-from nodegraph.graph import Plan
+from nodegraph.graph import Plan, with_bodies
 from nodegraph.sdk.context import Context, Preview
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
 from nodegraph.sdk.socket import Artifact
@@ -148,11 +148,11 @@ class Engine:
 
     async def prepare(self, plan: Plan, roots: Roots | None = None, *, exact: bool = True) -> Prepared:
         """Check a plan's files and values and key its nodes; nothing is computed. Raises InvalidWorkflow."""
-        specs = {id(node.spec): node.spec for node in plan.nodes}.values()
+        specs = {id(node.spec): node.spec for _, node in with_bodies(plan.nodes)}.values()
         if not self._imported.issuperset(spec.id for spec in specs):
             await asyncio.to_thread(self._import_code, list(specs))
         files = FileAccess(roots or self.roots, self.digests)
-        problems = self._check(plan)
+        problems = self._check(plan) if any(spec.checked for spec in specs) else []
         if any(node.spec.file_inputs for node in plan.nodes):
             problems += await asyncio.to_thread(files.prepare, plan.nodes)
         if problems:
@@ -189,13 +189,11 @@ class Engine:
     def _check(self, plan: Plan) -> list[Problem]:
         """Let the nodes that declare a check see their typed values before anything runs."""
         problems = []
-        checked = {node.spec.id for node in plan.nodes if node.spec.checked}
-        for node in plan.nodes:
-            if node.spec.id in checked:
+        for place, node in with_bodies(plan.nodes):
+            if node.spec.checked:
                 check = self.library.node(node.spec.id).check
                 if check is not None:
-                    found = check(node.values) or ()
-                    problems += [Problem(**{**item.to_json(), "node": node.id}) for item in found]  # type: ignore[arg-type]
+                    problems += [replace(item, node=place) for item in check(node.values) or ()]
         return problems
 
     def _result(self, run: Run) -> RunResult:

@@ -21,8 +21,9 @@ __all__ = ["Parts", "expand", "map_over"]
 
 
 def map_over(node: PlanNode, lengths: Mapping[PlanLink, int], base: int) -> Parts:
-    """One node per item: lists zip, a list of one goes with every item. `lengths` has the links that bring lists, `base` is
-    the index of the first new node.
+    """One node per item: lists zip, a list of one goes with every item. Where items are lists again, so are the nodes mapped.
+
+    `lengths` has the links that bring lists, `base` is the index of the first new node.
 
     Raises NodeError when lists of different lengths meet.
     """
@@ -34,12 +35,15 @@ def map_over(node: PlanNode, lengths: Mapping[PlanLink, int], base: int) -> Part
     nodes = []
     for i in range(size):
         links = tuple(_unmapped(link, 0 if lengths[link] == 1 else i) if link in lengths else link for link in node.links)
-        nodes.append(PlanNode(f"{node.id}[{i}]", node.spec, node.values, links, iteration=node.iteration))
+        mapped = any(link.mode == "map" for link in links)
+        nodes.append(PlanNode(f"{node.id}[{i}]", node.spec, node.values, links, mapped, node.iteration))
     names = [output.name for output in node.spec.outputs]
     return Parts(nodes, {name: [PlanLink(name, base + i, name) for i in range(size)] for name in names})
 
 
 def _unmapped(link: PlanLink, i: int) -> PlanLink:
+    if link.mode == "map" and link.depth > 1:
+        return link._replace(item=(*link.item, i), depth=link.depth - 1)
     return link._replace(mode="direct", item=link.item if link.mode == "one" else (*link.item, i))
 
 

@@ -123,7 +123,8 @@ def reason_for_miss(nodes: Sequence[PlanNode], static: Sequence[str], moving: Se
     if old.type != node.spec.id:
         return f"the node was a {old.type}"
     if old.revision != node.spec.revision:
-        return "the code of its pack changed"
+        same_code = node.spec.iterates and old.revision.partition("+")[0] == node.spec.revision.partition("+")[0]
+        return "its subgraph changed" if same_code else "the code of its pack changed"
     reasons = [*_changed_values(node, old), *_changed_links(nodes, static, node, rows, old)]
     if reasons:
         return "; ".join(dict.fromkeys(reasons))

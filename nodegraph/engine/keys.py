@@ -52,7 +52,8 @@ class Hasher:
         if spec.composite:
             profile += f" {self._packs()}"
         made = (spec, f"{spec.id}\0{spec.revision}\0{profile}", tuple(item.name for item in spec.inputs))
-        self._heads[id(spec)] = made
+        if not spec.iterates:  # a loop's type is made for one workflow and would stay here for ever
+            self._heads[id(spec)] = made
         return made
 
 

@@ -84,8 +84,9 @@ def _outputs(node: PlanNode, wanted: Wanted, result: Result, item: tuple[int, ..
     for name in names:
         shown = wanted.name if wanted.output or len(result.values) == 1 else f"{wanted.name}.{name}"
         expr = wanted.type or node.spec.output_by_name[name].type
-        if wanted.type is None and (node.mapped or item):
-            expr = TypeExpr("list", args=(expr,))
+        if wanted.type is None:
+            for _ in range(max(len(item), *(link.depth for link in node.links if link.mode == "map"), 0)):
+                expr = TypeExpr("list", args=(expr,))
         for _ in item:
             expr = expr.item if expr.kind == "list" else expr
         outputs.append(RunOutput(shown, node.id, name, expr, result.values[name], item))

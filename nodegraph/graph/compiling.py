@@ -226,7 +226,7 @@ class _Compiler:
             spec = self.specs[name]
             bindings: dict[str, TypeExpr] = {}
             links: list[PlanLink] = []
-            mapped = False
+            depth = 0  # how many levels of lists the node is mapped over
             for ref in self.refs[name]:
                 source: int | None
                 given: TypeExpr | None
@@ -243,9 +243,10 @@ class _Compiler:
                     self._bad_link(name, ref, given, target, bindings)
                     continue
                 bindings = dict(relation.bindings) or bindings
-                mapped = mapped or relation.how == "map"
-                links.append(PlanLink(ref.input, source, ref.output, relation.how, (), ref.many, target.lazy, given.is_json))
-            node = PlanNode(name, spec, self.values[name], tuple(links), mapped)
+                depth = max(depth, relation.depth)
+                link = PlanLink(ref.input, source, ref.output, relation.how, (), ref.many, target.lazy, given.is_json)
+                links.append(link._replace(depth=relation.depth) if relation.depth > 1 else link)
+            node = PlanNode(name, spec, self.values[name], tuple(links), depth > 0)
             if spec.iterates:
                 node, problems = self.bodies.with_body(node, self.document.nodes[name], self.refs[name], bindings)
                 self.problems += problems
@@ -255,7 +256,7 @@ class _Compiler:
             outputs = {output.name: output.type for output in spec.outputs}
             if bindings:
                 outputs = {key: substitute(expr, bindings) for key, expr in outputs.items()}
-            if mapped:
+            for _ in range(depth):
                 outputs = {key: te.list_of(expr) for key, expr in outputs.items()}
             types.append(outputs)
         return nodes, types, index

@@ -18,7 +18,7 @@ class PlanLink(NamedTuple):
 
     `wrap` makes a list of one, `map` calls the node once per item, `one` is a map over a wrapped value (inside composites);
     `item` leads to an item of a list, or of lists in it (links of mapped calls); `many` says that it is one of a variadic
-    input's links; `by_value` that the value is JSON and enters keys itself.
+    input's links; `by_value` that the value is JSON and enters keys itself; `depth` how many levels of lists are mapped over.
     """
 
     input: str
@@ -29,6 +29,7 @@ class PlanLink(NamedTuple):
     many: bool = False
     lazy: bool = False
     by_value: bool = False
+    depth: int = 1
 
 
 @dataclass(slots=True, eq=False)

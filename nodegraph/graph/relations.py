@@ -26,10 +26,14 @@ WIDENS: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How a source meets a target: as it is, wrapped into a list of one, or mapped over; and what its variables bind."""
+    """How a source meets a target: as it is, wrapped into a list of one, or mapped over; and what its variables bind.
+
+    `depth` is how many levels of lists are mapped over.
+    """
 
     how: How
     bindings: Mapping[str, TypeExpr] = field(default_factory=dict)
+    depth: int = 0
 
 
 def relate(source: TypeExpr, target: TypeExpr, bound: Mapping[str, TypeExpr] | None = None) -> Relation | None:
@@ -44,9 +48,10 @@ def relate(source: TypeExpr, target: TypeExpr, bound: Mapping[str, TypeExpr] | N
     bindings = dict(bound or {})
     if bare.kind == "list" and _direct(source, bare.item, bindings):
         return Relation("wrap", bindings)
-    bindings = dict(bound or {})
-    if source.kind == "list" and not target.has_var() and _direct(source.item, target, bindings):
-        return Relation("map", bindings)
+    if source.kind == "list" and not target.has_var():
+        inner = relate(source.item, target, bound)
+        if inner is not None and inner.how != "wrap":
+            return Relation("map", inner.bindings, inner.depth + 1)
     return None
 
 

@@ -345,7 +345,10 @@ class Reference:
             return dict.fromkeys(outputs, Broken(lists, structural=True))
         rows = []
         for i in range(counts.pop() if counts else 1):
-            own = [(name, _picked(cell, i) if mode == "map" else cell, "direct" if mode == "map" else mode) for name, cell, mode in links]
+            own = [
+                (name, _picked(cell, i) if mode == "map" else cell, "direct" if mode == "map" else mode)
+                for name, cell, mode in links
+            ]
             rows.append(self.once(kind, own, outputs))
         return {name: Many([row[name] for row in rows], given[0] != "thing", lists) for name, given in outputs.items()}
 
@@ -363,13 +366,17 @@ class Reference:
         before = [one for cell in given.values() for one in (cell if isinstance(cell, list) else [cell]) if one.json]
         try:
             known = {
-                name: ([c.value if c.json else c for c in cell] if isinstance(cell, list) else cell.value if cell.json else cell)
+                name: (
+                    [c.value if c.json else c for c in cell] if isinstance(cell, list) else cell.value if cell.json else cell
+                )
                 for name, cell in given.items()
             }
         except Lost:
             return dict.fromkeys(outputs, Broken(before))
         found, more = kind.inside(self, **known)
-        return {name: Inside(cell, [*before, *more], [c for c in found.values() if c is not cell]) for name, cell in found.items()}
+        return {
+            name: Inside(cell, [*before, *more], [c for c in found.values() if c is not cell]) for name, cell in found.items()
+        }
 
     def call(self, kind: str, outputs: Mapping[str, Type] | None = None, **given: Any) -> dict[str, Cell]:
         call = Call(self, self.kinds[kind], given)
@@ -478,25 +485,55 @@ KINDS = _all(
     Kind("fresh", {"content": INT}, _ONE, never=True),
     Kind("switch", {"condition": TRUTH, "yes": ANY, "no": ANY}, {"value": ANY}, lazy=("yes", "no")),
     Kind("first_positive", {"a": INT, "b": INT, "c": INT}, _VALUE, lazy=("a", "b", "c")),
-    Kind("grow_some", {"thing": THING, "times": INT}, _ONE, inside=lambda ref, thing, times: (
-        {"thing": _grown(ref, thing, *range(times % 3))}, [])),
-    Kind("denoise", {"thing": THING, "times": INT}, _ONE, inside=lambda ref, thing, times: (
-        {"thing": _grown(ref, thing, *range(times % 4), kind="step")}, [])),
+    Kind(
+        "grow_some",
+        {"thing": THING, "times": INT},
+        _ONE,
+        inside=lambda ref, thing, times: ({"thing": _grown(ref, thing, *range(times % 3))}, []),
+    ),
+    Kind(
+        "denoise",
+        {"thing": THING, "times": INT},
+        _ONE,
+        inside=lambda ref, thing, times: ({"thing": _grown(ref, thing, *range(times % 4), kind="step")}, []),
+    ),
     Kind("countdown", {"thing": THING, "depth": INT}, _ONE, inside=_countdown),
-    Kind("pick", {"which": INT, "a": THING, "b": THING}, _ONE, inside=lambda ref, which, a, b: (
-        {"thing": b if which % 2 else a}, [])),
-    Kind("grow_all", {"things": THINGS, "by": INT}, _LIST, inside=lambda ref, things, by: (
-        {"things": _grow_all(ref, things, by)[0]["thing"]}, [])),
+    Kind(
+        "pick",
+        {"which": INT, "a": THING, "b": THING},
+        _ONE,
+        inside=lambda ref, which, a, b: ({"thing": b if which % 2 else a}, []),
+    ),
+    Kind(
+        "grow_all",
+        {"things": THINGS, "by": INT},
+        _LIST,
+        inside=lambda ref, things, by: ({"things": _grow_all(ref, things, by)[0]["thing"]}, []),
+    ),
     Kind("same", {"things": THINGS}, _LIST, inside=lambda ref, things: ({"things": things}, [])),
-    Kind("gather_grown", {"things": THING}, _LIST, many="things", inside=lambda ref, things: (
-        ref.call("gather", things=[_grown(ref, thing, 1) for thing in things]), [])),
-    Kind("both", {"thing": THING, "by": INT}, {"low": THING, "high": THING}, inside=lambda ref, thing, by: (
-        {"low": _grown(ref, thing, by), "high": _grown(ref, thing, by, kind="step")}, [])),
+    Kind(
+        "gather_grown",
+        {"things": THING},
+        _LIST,
+        many="things",
+        inside=lambda ref, things: (ref.call("gather", things=[_grown(ref, thing, 1) for thing in things]), []),
+    ),
+    Kind(
+        "both",
+        {"thing": THING, "by": INT},
+        {"low": THING, "high": THING},
+        inside=lambda ref, thing, by: ({"low": _grown(ref, thing, by), "high": _grown(ref, thing, by, kind="step")}, []),
+    ),
     Kind("add_some", {"a": INT, "times": INT}, _VALUE, inside=_add_some),
-    Kind("risky", {"a": INT}, _VALUE, inside=lambda ref, a: (
-        ref.call("add", a=ref.call("fail_odd", a=Given(a))["value"], b=Given(1)), [])),
-    Kind("forecast", {"a": INT}, _VALUE, inside=lambda ref, a: (
-        ref.call("half", a=ref.call("weather", a=Given(a))["value"]), [])),
+    Kind(
+        "risky",
+        {"a": INT},
+        _VALUE,
+        inside=lambda ref, a: (ref.call("add", a=ref.call("fail_odd", a=Given(a))["value"], b=Given(1)), []),
+    ),
+    Kind(
+        "forecast", {"a": INT}, _VALUE, inside=lambda ref, a: (ref.call("half", a=ref.call("weather", a=Given(a))["value"]), [])
+    ),
     Kind("fold", {"items": INTS, "initial": THING}, {"state": THING}, strict=True, inside=_fold),
     Kind("map", {"items": THINGS}, {"weight": INTS}, strict=True, inside=_map),
     Kind("while_", {"initial": INT}, {"state": INT, "rounds": INT}, strict=True, inside=_while),

@@ -63,7 +63,7 @@ RULES: dict[str, Callable[..., Any]] = {
 
 
 @socket(
-    codec=Codec(lambda thing: (thing.term, {"x": Buffer("U8", (4,), b"0123")}), lambda data, buffers: Thing(Term(data))),
+    codec=Codec(lambda thing: (str(thing.term), {"x": Buffer("U8", (4,), b"0123")}), lambda data, buffers: Thing(Term(data))),
     nbytes=lambda thing: 1000,
 )
 class Thing:
@@ -305,7 +305,10 @@ class World:
 BODIES = {
     "growing": {
         "nodes": {"grow": {"type": "m/grow", "version": 1, "inputs": {"by": 1}}},
-        "interface": {"inputs": {"state": {"to": ["grow.thing"]}, "item": {"to": ["grow.by"]}}, "outputs": {"state": "grow.thing"}},
+        "interface": {
+            "inputs": {"state": {"to": ["grow.thing"]}, "item": {"to": ["grow.by"]}},
+            "outputs": {"state": "grow.thing"},
+        },
     },
     "weighing": {
         "nodes": {

@@ -20,6 +20,7 @@ from nodegraph.engine import Engine
 from nodegraph.engine.forecast import Forecast, forecast
 from nodegraph.graph import compile_document
 from nodegraph.graph.document import document_from
+from nodegraph.store import DiskTier
 from nodegraph.store.journal import Journal
 
 Nodes = dict[str, Any]
@@ -196,6 +197,16 @@ async def test_a_run_does_what_was_foreseen(lab: Lab, nodes: Nodes) -> None:
     assert {name: {"would_run": "computed"}.get(state, state) for name, state in expected.items()} == happened
 
 
+async def test_another_process_finds_what_is_on_disk_without_reading_it(tmp_path: Path) -> None:
+    nodes = {"s": entry("slow", a=1), "x": entry("add", a="s.value")}
+    async with Engine(library(Bench()), disk=DiskTier(tmp_path, 1 << 30)) as engine:
+        await Lab(engine, Bench()).run(nodes)
+    async with Engine(library(Bench()), disk=DiskTier(tmp_path, 1 << 30)) as engine:
+        found = await foresee(Lab(engine, Bench()), nodes)
+        assert len(engine.memory) == 0
+    assert [(row.node, row.outlook, row.tier) for row in found.nodes] == [("s", "hit", "disk"), ("x", "would_run", None)]
+
+
 ALLOWED = {
     "hit": {"hit"},
     "would_run": {"computed", "hit"},  # also when inputs come out the same, or another node computes it at the same time
@@ -217,7 +228,7 @@ async def follow(number: int, size: int, edits: int) -> None:
     async with Engine(library(bench), device=PretendedDevice) as engine:
         lab = Lab(engine, bench)
         for _ in range(edits):
-            while engine.in_flight:  # what a failed run before has left
+            while engine.in_flight:  # noqa: ASYNC110  # what a failed run before has left
                 await asyncio.sleep(0)
             graph = resolve(seeds)
             nodes, wanted = as_document(graph), some(graph, random)

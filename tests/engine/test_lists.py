@@ -6,7 +6,7 @@ import time
 import weakref
 from typing import Any
 
-from engine.graphs import states, values
+from engine.graphs import Lab, entry, states, values
 from engine.steps import Desk, Log, State, at
 from nodegraph.engine import RunOutput
 
@@ -115,3 +115,25 @@ async def test_cheap_outputs_come_first(device: Any) -> None:
     async with Desk(log, device) as desk:
         await desk.run(nodes, ["long.state", "short.state"])
     assert log.order.index("step 2000") == min(log.order.index(step) for step in log.order if step.startswith("step"))
+
+
+async def test_lists_of_lists_map_level_by_level_and_come_back_as_they_were(lab: Lab) -> None:
+    nodes = {
+        "counts": entry("numbers", count=4),
+        "lists": entry("numbers", count="counts.value"),
+        "plus": entry("add", a="lists.value", b=10),
+        "zipped": entry("add", a="plus.value", b="counts.value"),
+        "sums": entry("total", items="zipped.value"),
+    }
+    result = await lab.run(nodes, ["plus.value", "zipped.value", "sums.value"])
+    assert values(result) == {
+        "plus.value": [[], [10], [10, 11], [10, 11, 12]],
+        "zipped.value": [[], [11], [12, 13], [13, 14, 15]],
+        "sums.value": [0, 11, 25, 42],
+    }
+    came: dict[tuple[int, ...], object] = {}
+    await lab.run(nodes, ["plus.value"], receiver=lambda output: came.update({output.item: output.value}), keep=False)
+    assert came in (
+        {(): [[], [10], [10, 11], [10, 11, 12]]},
+        {(1, 0): 10, (2, 0): 10, (2, 1): 11, (3, 0): 10, (3, 1): 11, (3, 2): 12},
+    )

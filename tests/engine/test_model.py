@@ -40,6 +40,7 @@ from nodegraph.store.memory import HOST
 from nodegraph_nodes import core
 
 AMPLE = 1 << 30
+LAZY = {name for name, kind in KINDS.items() if kind.lazy}
 CORE = Pack.of("core", vars(core).values())
 
 # ---- graphs ----
@@ -273,14 +274,16 @@ class Watched:
             assert not [call for *_, call in lane._queue if not call.taken], "calls left in a lane"
             assert lane._waiting == 0
             assert not lane._peers
-        assert asyncio.all_tasks() <= {asyncio.current_task()} | {t for t in asyncio.all_tasks() if t.get_coro().__name__ == "wait_for"}
+        assert asyncio.all_tasks() <= {asyncio.current_task()} | {
+            t for t in asyncio.all_tasks() if t.get_coro().__name__ == "wait_for"
+        }
 
     def check(self) -> None:
         """Nothing was computed that was not needed, nor more often than it was lost."""
         for found, times in self.world.log.items():
             assert found in self.needed, f"nothing wanted needs {found}"
             allowed = len(self.needed[found]) + self.lost[found]
-            assert times <= allowed or found in self.failing, f"{times} times, {allowed} would do: {found}"
+            assert times <= allowed or found in self.failing or found[0] in LAZY, f"{times} times, {allowed} would do: {found}"
         memory = self.engine.memory
         assert memory.used_bytes <= memory.budget_bytes
 
@@ -296,8 +299,10 @@ def compare(reference: Reference, graph: Graph, wanted: list[str], result: RunRe
             except Lost:
                 whole = False
         if mapped:
-            expected |= {(name, output, (i,)): value for output, cell in reference.node(name).items() for i, value in pieces(cell)}
-    given = {(output.node, output.output, output.item): plain(output.value) for output in outputs}
+            expected |= {
+                (name, output, (i,)): value for output, cell in reference.node(name).items() for i, value in pieces(cell)
+            }
+    given = {(output.node.partition("[")[0], output.output, output.item): plain(output.value) for output in outputs}
     items = {(node, output) for node, output, item in given if item}
     for place, value in given.items():
         assert place in expected, f"{place} cannot be had, {value} was given"
@@ -416,7 +421,9 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(
         others=st.lists(
-            st.tuples(st.none() | st.integers(0, 80), st.integers(0, 2), choice, choice, share, st.booleans()), min_size=2, max_size=5
+            st.tuples(st.none() | st.integers(0, 80), st.integers(0, 2), choice, choice, share, st.booleans()),
+            min_size=2,
+            max_size=5,
         )
     )
     def run_together(self, others: list[Any]) -> None:
@@ -475,7 +482,9 @@ class EngineMachine(RuleBasedStateMachine):
         doubtful = any(made.kind in ("weather", "fresh", "forecast", "while_") for made in graph.values())
         log = Counter(watched.world.log)
         there = watched.present()
-        cached = frozenset(key for key, found in reference.needed.items() if (found, bool(exact or found[0] != "step")) in there)
+        cached = frozenset(
+            key for key, found in reference.needed.items() if (found, bool(exact or found[0] != "step")) in there
+        )
         needs = Reference(KINDS, graph, exact, watched.world.today, cached)
         for name in wanted:
             for cell in needs.node(name).values():
