@@ -25,6 +25,8 @@ CHEAP_SECONDS = 0.005
 
 _READ_BYTES_PER_SECOND = 1e9
 
+_DEAREST_SECONDS = 1e12
+
 _SMALL_SECONDS = 0.01  # what a small record saves: it stays longer than the results that it leads to
 
 
@@ -43,6 +45,7 @@ class Cache:
         self.behind = None if disk is None else WriteBehind(disk)
         self._loading: dict[str, asyncio.Future[Result | None]] = {}
         self._unreadable: set[str] = set()
+        self._unwritable: set[str] = set()  # node types whose codec failed
         self._readers: ThreadPoolExecutor | None = None
 
     # ---- finding ----
@@ -100,7 +103,11 @@ class Cache:
                 held = self._pending(other)
                 if other not in besides and held is not None:
                     besides[other] = held
-        return self.memory.find(key, besides)
+        result = self.memory.find(key, besides)
+        if result is None and isinstance(entry, Alias) and besides.keys() >= {key, *keys_of(entry)}:  # it leads to no value
+            self.memory.forget(Place(key, ""))
+            self._give_up(key)
+        return result
 
     def _kind(self, key: str) -> str | None:
         return None if self.disk is None or key in self._unreadable else self.disk.kind(key)
@@ -130,29 +137,32 @@ class Cache:
         found = {key: await asyncio.shield(future) for key, future in futures}
         return {key: result for key, result in found.items() if result is not None}
 
-    async def _arrived(self, key: str, read: asyncio.Future[tuple[Result, str, float] | None]) -> Result | None:
+    async def _arrived(self, key: str, read: asyncio.Future[tuple[Result, float] | None]) -> Result | None:
         try:
             answer = await read
+            nbytes, storages = (0, []) if answer is None else self._extents.of(answer[0].type, answer[0].values)
+        except Exception as error:  # a value that no memory can hold, or of which its socket type cannot say how large it is
+            _LOG.warning("A cached result cannot be used and is computed again: %s: %s", type(error).__name__, error)
+            answer = None
         finally:
             del self._loading[key]
         if answer is None:
             self._unreadable.add(key)
             return None
-        result, type_id, seconds = answer
-        nbytes, storages = self._extents.of(type_id, result.values)
+        result, seconds = answer
         self.memory.put(key, result, nbytes, seconds, storages)
         return result
 
-    def _read(self, key: str) -> tuple[Result, str, float] | None:
+    def _read(self, key: str) -> tuple[Result, float] | None:
         """On a reader's thread."""
         assert self.disk is not None
         record = self.disk.read(key)
         if record is None or record.kind != "result":
             return None
         try:
-            return self._coder.result(record), record.type, record.seconds
+            return self._coder.result(record), min(max(0.0, record.seconds), _DEAREST_SECONDS)  # so nan becomes 0
         except Unreadable as error:
-            _LOG.warning("a cached result cannot be read and is dropped: %s", error)
+            _LOG.warning("A cached result cannot be read and is computed again: %s", error)
             self.disk.remove([key])
             return None
 
@@ -179,7 +189,15 @@ class Cache:
 
     def _encoded(self, spec: NodeSpec, result: Result, seconds: float) -> Record | None:
         """On the writer's thread."""
-        return None if result.volatile else self._coder.result_record(spec, result.key, result.values, seconds)
+        if result.volatile:
+            return None
+        try:
+            return self._coder.result_record(spec, result.key, result.values, seconds)
+        except Exception as error:  # the codec's own
+            if spec.id not in self._unwritable:
+                self._unwritable.add(spec.id)
+                _LOG.warning("Results of %s are not kept on disk: %s: %s", spec.id, type(error).__name__, error)
+            return None
 
     def note(self, key: str, entry: Alias | Trace, durable: bool) -> None:
         """Keep a small record; on disk when what it leads to is there."""

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from nodegraph.engine.library import Library
-from nodegraph.sdk.errors import PackError
 from nodegraph.sdk.socket import Buffer, SocketType, socket_of
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.store import Alias, Place, Record, Result, Trace
 
 _JSON = (int, float, str, bool, type(None))
+_DEEPEST = 64  # lists within lists
 
 
 class Unreadable(Exception):
-    """A record that this installation cannot read: its pack is gone or has changed."""
+    """A record that this installation cannot read: its pack is gone or has changed, or somebody made it by hand."""
 
 
 class _Unwritable(Exception):
@@ -54,9 +54,12 @@ class Coder:
         """The result that a record holds. Raises Unreadable."""
         try:
             self._library.node(record.type)  # brings the pack, and with it the codecs
-            values = {name: self._read(data, record.buffers) for name, data in record.data.items()}
-        except (PackError, ImportError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise Unreadable(f"{record.type}: {error}") from error
+            outputs = self._library.catalog.nodes[record.type].output_by_name
+            if record.data.keys() != outputs.keys():
+                raise LookupError("it has other outputs")
+            values = {name: self._read(data, outputs[name].type, record.buffers) for name, data in record.data.items()}
+        except Exception as error:  # also of a codec's own, which may be of any type
+            raise Unreadable(f"{record.type}: {type(error).__name__}: {error}") from error
         return Result(record.key, values, durable=True, type=record.type)
 
     def _written(self, value: Any, expr: TypeExpr, name: str, buffers: dict[str, Buffer]) -> Any:
@@ -76,11 +79,19 @@ class Coder:
         buffers |= {names[own]: buffer for own, buffer in tensors.items()}
         return {"socket": socket.name, "value": data, "buffers": names}
 
-    def _read(self, data: Any, buffers: Mapping[str, Buffer]) -> Any:
-        if "json" in data:
+    def _read(self, data: Any, expr: TypeExpr, buffers: Mapping[str, Buffer]) -> Any:
+        """A value of this type, from exactly the form that `_written` gives it."""
+        if expr.kind == "optional":
+            if data == {"json": None}:
+                return None
+            expr = expr.item
+        open_ = expr.kind in ("var", "union")  # the value itself decided
+        if "json" in data and (expr.is_json or open_):
             return data["json"]
-        if "list" in data:
-            return [self._read(item, buffers) for item in data["list"]]
+        if "list" in data and expr.kind == "list":
+            return [self._read(item, expr.item, buffers) for item in data["list"]]
+        if "socket" not in data or not (open_ or data["socket"] == expr.name):
+            raise LookupError(f"this is not how a {expr} is written")
         codec = self._library.sockets[data["socket"]].codec
         if codec is None:
             raise LookupError(f"{data['socket']} has no codec any more")
@@ -133,13 +144,16 @@ def small_record(key: str, entry: Alias | Trace, seconds: float) -> Record:
 
 def small_entry(record: Record) -> Alias | Trace:
     """The alias or trace that a record holds. Raises Unreadable."""
+    data = record.data
+    if record.kind == "trace" and type(data) is str:
+        return Trace(data)
+    if record.kind == "alias" and type(data) is str:
+        return Alias(data)
+    if record.kind != "alias" or type(data) is not dict:
+        raise Unreadable(f"{record.kind}: it leads nowhere")
     try:
-        if record.kind == "trace":
-            return Trace(str(record.data))
-        if isinstance(record.data, str):
-            return Alias(record.data)
-        return Alias(None, {output: _ref_from(ref) for output, ref in record.data.items()})
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        return Alias(None, {output: _ref_from(ref) for output, ref in data.items()})
+    except (TypeError, ValueError, LookupError) as error:
         raise Unreadable(f"{record.kind}: {error}") from error
 
 
@@ -149,7 +163,10 @@ def _ref_json(ref: Any) -> Any:
     return [_ref_json(item) for item in ref]
 
 
-def _ref_from(data: Any) -> Any:
-    if isinstance(data, list):
-        return [_ref_from(item) for item in data]
-    return Place(data["key"], data["output"], tuple(data["item"]))
+def _ref_from(data: Any, depth: int = 0) -> Any:
+    if isinstance(data, list) and depth < _DEEPEST:
+        return [_ref_from(item, depth + 1) for item in data]
+    key, output, item = data["key"], data["output"], data["item"]
+    if type(key) is type(output) is str and all(type(number) is int and number >= 0 for number in item):
+        return Place(key, output, tuple(item))
+    raise TypeError("this is no place")

@@ -6,6 +6,7 @@ either "then `name` was awaited" or the result, so a later run follows the trace
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -30,6 +31,7 @@ async def run_lazy(run: Run, call: Call) -> None:
     i, cache = call.index, run.cache
     run.state[i] = QUEUED
     call.key = digest(f"{call.key}\0lazy")  # what follows grows it; a node of this type without links has the key so far
+    decided, start_key = None, ""
     known: dict[str, Any] = {}
     waited = 0.0
     trail: list[tuple[str, str]] = []  # (key, name) in the order awaited
@@ -59,11 +61,18 @@ async def run_lazy(run: Run, call: Call) -> None:
                 run.finish(i, entry, HIT, f"{where}, chosen inputs came out the same")
                 return
             if not isinstance(entry, Trace):
-                break
+                other = run.engine.deciding.get(call.key)
+                if other is None:
+                    break
+                await other.wait()  # another run is at this very point: what it finds out serves both
+                continue
             try:
                 await awaited(entry.name)
             except Lost:  # the node may know what to do without it
                 break
+        if not call.volatile:
+            decided = run.engine.deciding[call.key] = asyncio.Event()
+            start_key = call.key
         _offer(run, call, awaited)
         waited = 0.0
         outcome = await run.engine.perform_lazy(call)
@@ -80,6 +89,9 @@ async def run_lazy(run: Run, call: Call) -> None:
     except Exception as error:
         fail_with(run, i, error)
     finally:
+        if decided is not None:
+            del run.engine.deciding[start_key]
+            decided.set()
         run.go_on()
 
 

@@ -183,9 +183,12 @@ class MemoryTier:
         entry = self._entry(ref.key, besides)
         if not isinstance(entry, Result):
             return _MISSING
-        value = entry.values[ref.output]
-        for i in ref.item:
-            value = value[i]
+        try:
+            value = entry.values[ref.output]
+            for i in ref.item:
+                value = value[i]
+        except (LookupError, TypeError):  # an alias from disk that somebody made by hand
+            return _MISSING
         return value
 
     # ---- keeping ----

@@ -90,7 +90,7 @@ def unpack(data: bytes | bytearray | memoryview, key: str) -> Record:
     head, body = bytes(view[: 8 + length]), view[8 + length :]
     if _checksum(head, [body]) != head[_SUM_AT:_SUM_END]:
         raise Damaged("the checksum differs")
-    record, table = _read_header(head[8:])
+    record, table = _read_header(head[8:], len(body))
     if record.key != key:
         raise Damaged("the record of another key")
     buffers = {
@@ -105,13 +105,14 @@ def peek(file: BinaryIO, size: int) -> Record:
     length = int.from_bytes(start[:8], "little")
     if start[8:] != _START or not _SUM_END <= 8 + length <= min(size, 8 + _LONGEST_HEADER):
         raise Damaged("not a record of this format")
-    record, table = _read_header(start[8:] + file.read(8 + length - _SUM_AT))
-    if 8 + length + max((row["data_offsets"][1] for row in table.values()), default=0) != size:
-        raise Damaged("the file is not as long as its header says")
-    return record
+    return _read_header(start[8:] + file.read(8 + length - _SUM_AT), size - 8 - length)[0]
 
 
-def _read_header(header: bytes) -> tuple[Record, dict[str, Any]]:
+def _read_header(header: bytes, body_bytes: int) -> tuple[Record, dict[str, Any]]:
+    """The record without its buffers, and the table that cuts these out of a body of so many bytes.
+
+    A checksum only says that nothing changed since somebody took it, so nothing in here is believed for its sake.
+    """
     try:
         table = json.loads(header)
         metadata = table.pop("__metadata__")
@@ -121,7 +122,25 @@ def _read_header(header: bytes) -> tuple[Record, dict[str, Any]]:
         made = Record(**json.loads(text))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise Damaged(f"the header cannot be read: {error}") from None
+    if not (type(made.key) is type(made.kind) is type(made.type) is str and made.kind in KINDS):
+        raise Damaged("the header is of no record")
+    if type(made.seconds) not in (int, float):
+        raise Damaged("the header's cost is no number")
+    if not all(_is_within(row, body_bytes) for row in table.values()):
+        raise Damaged("the header's table does not fit the bytes after it")
+    if max((row["data_offsets"][1] for row in table.values()), default=0) != body_bytes:
+        raise Damaged("the file is not as long as its header says")
     return made, table
+
+
+def _is_within(row: Any, body_bytes: int) -> bool:
+    """Whether a row of the table describes a buffer of exactly the bytes that it names, all of them in the body."""
+    try:
+        shape, (first, last) = row["shape"], row["data_offsets"]
+        whole = all(type(number) is int and number >= 0 for number in (first, last, *shape))
+        return whole and first <= last <= body_bytes and math.prod(shape) * _BITS[row["dtype"]] == 8 * (last - first)
+    except (LookupError, TypeError, ValueError):
+        return False
 
 
 def _checksum(head: bytes, body: list[memoryview]) -> bytes:

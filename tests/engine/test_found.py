@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from engine.conftest import PretendedDevice
 from engine.graphs import Bench, Lab, entry, library, values
 from nodegraph import Lazy, Pack, node
 from nodegraph.engine import Engine, Library
 
 
-@pytest.mark.xfail(
-    strict=True, reason="nodes with lazy inputs are not single flight: run_lazy never looks at what is in flight"
-)
 async def test_a_node_with_lazy_inputs_is_computed_once_by_two_runs_at_once(device: PretendedDevice) -> None:
     count = 0
 

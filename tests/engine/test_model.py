@@ -179,7 +179,8 @@ class Watched:
         def kept(call: Any, outcome: Any) -> Any:
             if outcome.values is not None and call.spec.id.startswith("m/"):
                 lazy = any(isinstance(value, Lazy) for value in call.arguments.values()) or call.node.has_lazy
-                self.labels[call.key] = self.world.last if lazy else label(call.node.name, call.arguments)
+                given = ({call.node.variadic: []} if call.node.variadic else {}) | call.arguments
+                self.labels[call.key] = self.world.last if lazy else label(call.node.name, given)
                 self.modes[call.key] = call.run.options.exact or call.node.name != "step"
             return keep(call, outcome)
 
