@@ -15,17 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from nodegraph.api.paths import data_folder, shipped
+from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, shipped
 from nodegraph.engine import Engine, Freed, Library, RunOptions, RunResult
 from nodegraph.engine.engine import MEMORY_BYTES
 from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
 from nodegraph.sdk.pack import Pack
 from nodegraph.store import Digests, DiskTier, Roots
+from nodegraph.store.journal import Journal
 
 T = TypeVar("T")
-
-DISK_BYTES = 10 << 30
-"""The default budget of the cache on disk."""
 
 
 class Session:
@@ -100,7 +98,7 @@ class Session:
         with self._lock:
             if self._engine is None:
                 digests = Digests(self.data / "digests.json")
-                disk = DiskTier(self.data / "cache", self._disk_bytes) if self._disk_bytes else None
+                disk = DiskTier(cache_folder(self.data), self._disk_bytes) if self._disk_bytes else None
                 engine = Engine(
                     self.library,
                     memory_bytes=self._memory_bytes,
@@ -108,6 +106,7 @@ class Session:
                     digests=digests,
                     roots=self.roots,
                     scratch=self.data / "scratch",
+                    journal=Journal(journal_file(self.data)),
                     check_inputs=self._check_inputs,
                 )
                 self._loop = asyncio.new_event_loop()

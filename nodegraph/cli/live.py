@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -55,6 +57,15 @@ class LiveView:
         self._preview = None
         self._live.__exit__(kind, error, trace)
         self._live.console.print(self._draw())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody else for a while."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
 
     def listen(self, event: Event) -> None:
         with self._lock:
@@ -144,6 +155,9 @@ class Silent:
     """Shows nothing: for pipes, --json and --quiet."""
 
     listen = None
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def __enter__(self) -> Silent:
         return self

@@ -17,12 +17,13 @@ from nodegraph.api.paths import DISK_BYTES
 from nodegraph.api.session import Session
 from nodegraph.api.workflow import Result, RunFailed, Workflow, load
 from nodegraph.artifacts import check_writable
+from nodegraph.cli.answers import asker
 from nodegraph.cli.flags import OWN_OPTIONS, parse_flags, typed
 from nodegraph.cli.interrupt import Interrupts
 from nodegraph.cli.live import view
 from nodegraph.cli.plan import looking, show_plan
 from nodegraph.cli.show import DONE, FAILED, duration, print_json, print_problems, refuse, stderr, stdout, table
-from nodegraph.graph import public_inputs
+from nodegraph.graph import node_spec, public_inputs
 from nodegraph.graph.values import describe_schema, shown
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem, nearest
 
@@ -94,7 +95,14 @@ def _run(options: RunOptions, session: Session) -> int:
     check_writable(options.out)
     with view(plan, console, options.quiet or options.json) as shown_:
         try:
-            result = workflow.run(wanted=wanted, listener=shown_.listen, out=options.out, exact=exact, allow=paths)
+            result = workflow.run(
+                wanted=wanted,
+                listener=shown_.listen,
+                out=options.out,
+                exact=exact,
+                asker=asker(options.answers, console, shown_.paused),
+                allow=paths,
+            )
         except RunFailed as failed:
             result = failed.result
     return _report(options, result, _in_order(result.files, [output.name for output in plan.wanted]))
@@ -142,7 +150,7 @@ def configured(file: Path, inputs: list[str], set_: list[str], session: Session)
             hint = nearest(node, workflow.document.nodes, "There are")
             problems.append(Problem("bad_setting", f"--set {setting}: this workflow has no node {node!r}.", hint=hint))
             continue
-        known = session.catalog.nodes.get(entry.type)
+        known = node_spec(workflow.document, session.catalog, entry)
         spec = known.input_by_name.get(key) if known else None
         if known is not None and spec is None:
             hint = nearest(key, known.input_by_name, "It has")

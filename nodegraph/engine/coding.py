@@ -147,7 +147,7 @@ def small_entry(record: Record) -> Alias | Trace:
     data = record.data
     if record.kind == "trace" and type(data) is str:
         return Trace(data)
-    if record.kind == "alias" and type(data) is str:
+    if record.kind == "alias" and type(data) is str and data.isascii():
         return Alias(data)
     if record.kind != "alias" or type(data) is not dict:
         raise Unreadable(f"{record.kind}: it leads nowhere")
@@ -167,6 +167,6 @@ def _ref_from(data: Any, depth: int = 0) -> Any:
     if isinstance(data, list) and depth < _DEEPEST:
         return [_ref_from(item, depth + 1) for item in data]
     key, output, item = data["key"], data["output"], data["item"]
-    if type(key) is type(output) is str and all(type(number) is int and number >= 0 for number in item):
+    if type(key) is type(output) is str and key.isascii() and all(type(number) is int and number >= 0 for number in item):
         return Place(key, output, tuple(item))
     raise TypeError("this is no place")

@@ -37,6 +37,7 @@ from nodegraph.sdk.errors import InvalidWorkflow, Problem
 from nodegraph.sdk.socket import Artifact
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.store import Digests, DiskTier, MemoryTier, Result, Roots
+from nodegraph.store.journal import Journal
 from nodegraph.store.memory import HOST
 
 T = TypeVar("T")
@@ -96,10 +97,11 @@ class Engine:
         digests: Digests | None = None,
         roots: Roots | None = None,
         scratch: Path | None = None,
+        journal: Journal | None = None,
         check_inputs: bool = False,
     ) -> None:
         self.library = library
-        self.extents, self.costs, self.history = Extents(library), Costs(), History()
+        self.extents, self.costs, self.history = Extents(library), Costs(), History(journal)
         self.memory = MemoryTier(memory_bytes, self._spill)
         self.cache = Cache(self.memory, Coder(library), self.extents, disk)
         self.digests = digests or Digests()
@@ -137,6 +139,8 @@ class Engine:
         for lane in [*(device.lane for device in self._devices), *([self._cpu] if self._cpu else [])]:
             await lane.close()
         await self.cache.close()
+        if self.history.journal is not None:
+            await asyncio.to_thread(self.history.journal.close)
 
     # ---- running ----
 
@@ -158,6 +162,8 @@ class Engine:
             problems += await asyncio.to_thread(files.prepare, plan.nodes)
         if problems:
             raise InvalidWorkflow(problems)
+        if self.history.journal is not None:
+            await asyncio.to_thread(self.history.of, plan.document)
         return with_static_keys(plan, files, self._hashers[exact])
 
     def _import_code(self, specs: Iterable[NodeSpec]) -> None:
@@ -181,6 +187,9 @@ class Engine:
         self._runs.add(run)
         try:
             await run.execute()
+        except BaseException:
+            self.history.add(run)
+            raise
         finally:
             self._runs.discard(run)
         result = self._result(run)
@@ -343,7 +352,16 @@ class Engine:
             context.scratch_root = self._scratch / call.key.partition("!")[0]
         if run.listener is not None:
             context.on_progress = lambda done, total: _quietly(post, run.on_progress, call, done, total)
-            context.on_preview = lambda preview: _quietly(post, run.on_preview, call, preview)
+        journal = self.history.journal
+        if run.listener is not None or journal is not None:
+
+            def on_preview(preview: Preview) -> None:
+                if journal is not None:
+                    journal.add_thumbnail(call.key, preview)
+                if run.listener is not None:
+                    _quietly(post, run.on_preview, call, preview)
+
+            context.on_preview = on_preview
         return context
 
     def _picture_of(self, call: Call, value: Any) -> Artifact | None:

@@ -1,10 +1,14 @@
-"""The cache folder is data, never code: a record made by hand is a miss, it cannot execute anything nor reach other files."""
+"""The cache folder is data, never code: a record made by hand is a miss, it cannot execute anything nor reach other files.
+
+Who may write there can still forge a value that has the form of a right one: the folder is as trusted as what runs from it.
+"""
 
 from __future__ import annotations
 
 import ast
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -17,7 +21,7 @@ import pytest
 
 from crash import pack
 from crash.crafted import Change, Parts, crafted, plant
-from crash.story import Line, Place, expected, story
+from crash.story import expected, story
 from crash.worker import NoDevice
 from nodegraph import Pack
 from nodegraph.engine import Engine, Library, RunResult
@@ -191,16 +195,18 @@ ALIASES: dict[str, Change] = {
     **{f"item {value!r}": place_of(item=value) for value in (5, None, ["a"], "ab", [99], [-1], [None], [0, 0, 0], [10**30])},
     "places that are numbers": outline(data=lambda data: dict.fromkeys(data, 5) if isinstance(data, dict) else data),
     "places that are texts": outline(data=lambda data: dict.fromkeys(data, "ab") if isinstance(data, dict) else data),
-    "empty lists": outline(data=lambda data: dict.fromkeys(data, []) if isinstance(data, dict) else data),
+    "deep lists": outline(data=lambda data: dict.fromkeys(data, json.loads(DEEP)) if isinstance(data, dict) else data),
     "itself": lambda parts: parts._replace(outline={**parts.outline, "data": parts.outline["key"]}),
     "a result instead": outline(kind="result"),
     "a trace instead": outline(kind="trace"),
 }
 
-LESS: dict[str, Change] = {
+UNFIT: dict[str, Change] = {
     "no outputs": outline(data={}),
     "another output": outline(data=lambda data: {"bogus": next(iter(data.values()))} if isinstance(data, dict) else data),
+    "lists where places belong": outline(data=lambda data: {n: [r] for n, r in data.items()} if isinstance(data, dict) else data),
 }
+"""Aliases that only the node whose key they stand under can tell from its own."""
 
 TRACES: dict[str, Change] = {
     **{f"data {value!r}": outline(data=value) for value in (5, None, [], {}, ["one"])},
@@ -213,6 +219,8 @@ TRACES: dict[str, Change] = {
 async def never_wrong(folder: Path, kind: str, change: Change, caplog: pytest.LogCaptureFixture) -> None:
     """The folder with every record of a kind replaced gives the right value, at once and from what it then holds."""
     assert plant(folder, kind, change)
+    if kind == "trace":  # nobody asks for it as long as an alias leads past it
+        plant(folder, "alias", outline(data=5))
     for memory_bytes in (1 << 20, 2000):
         assert text_of(await run(folder, memory_bytes)) == RIGHT.text
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR], caplog.text
@@ -228,8 +236,9 @@ async def test_a_crafted_alias_is_a_miss(folder: Path, change: Change, caplog: p
     await never_wrong(folder, "alias", change, caplog)
 
 
-@pytest.mark.parametrize("change", LESS.values(), ids=LESS)
-async def test_an_alias_without_the_outputs_is_a_miss(folder: Path, change: Change, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.xfail(strict=True, reason="engine/run.py (_found, _fetched) takes an alias without comparing it with the node's outputs")
+@pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
+async def test_an_alias_with_other_outputs_than_its_node_is_a_miss(folder: Path, change: Change, caplog: pytest.LogCaptureFixture) -> None:
     await never_wrong(folder, "alias", change, caplog)
 
 
@@ -238,5 +247,98 @@ async def test_a_crafted_trace_is_a_miss(folder: Path, change: Change, caplog: p
     await never_wrong(folder, "trace", change, caplog)
 
 
+@pytest.mark.xfail(strict=True, reason="engine/lazy.py (run_lazy) follows a trace to an input that the node has no link for")
 async def test_a_trace_of_an_unknown_input_is_a_miss(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     await never_wrong(folder, "trace", outline(data="bogus"), caplog)
+
+
+@pytest.mark.parametrize("key", ["../../victim", "/etc/passwd", "..", "a/../../../victim", "con", "\x00", "KEY", "x" * 300])
+def test_a_key_that_is_a_path_reaches_no_file(folder: Path, key: str) -> None:
+    victim = folder.parent / "victim.safetensors"
+    victim.write_text("mine")
+    with contextlib.closing(sqlite3.connect(folder / "index.sqlite")) as db:
+        db.execute("INSERT INTO entries VALUES (?, 'result', 'crash/step', 1.0, 100, 0.0, 1)", (key,))
+        db.commit()
+    tier = DiskTier(folder, 1 << 30)
+    assert tier.read(key) is None
+    tier.remove([key])
+    tier.gc()
+    tier.clear()
+    tier.close()
+    assert victim.read_text() == "mine"
+
+
+def trap(path: Path, kind: str) -> None:
+    path.unlink()
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "endless":
+            path.symlink_to("/dev/zero")
+        case "link":
+            path.symlink_to("/etc/passwd")
+        case "loop":
+            path.symlink_to(path)
+        case "folder":
+            path.mkdir()
+        case "huge":
+            with path.open("wb") as file:
+                file.truncate(1 << 42)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "link", "loop", "folder", "huge"])
+async def test_a_trap_in_the_place_of_a_file_is_a_miss(folder: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    paths = list((folder / "blobs").rglob("*.safetensors"))
+    assert paths
+    for path in paths:
+        trap(path, kind)
+    for _ in range(2):
+        assert text_of(await run(folder)) == RIGHT.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR], caplog.text
+
+
+async def test_a_link_in_the_place_of_a_folder_leads_to_no_harm(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("mine")
+    for place in (folder / "blobs").iterdir():
+        shutil.rmtree(place)
+        place.symlink_to(elsewhere)
+    assert text_of(await run(folder)) == RIGHT.text
+    tier = DiskTier(folder, 1 << 30)
+    tier.gc()
+    tier.clear()
+    tier.close()
+    assert (elsewhere / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["dataclass", "field", "png_artifact", "socket", "codec", "no_such_class", "os", "__builtins__", 5])
+@pytest.mark.xfail(strict=False, reason="nodegraph_nodes/tensors.py (codec) calls whatever the module knows under the name")
+def test_the_codec_of_the_shipped_packs_makes_its_own_classes_and_calls_nothing_else(name: Any) -> None:
+    from nodegraph_nodes.types import CODEC
+
+    called = False
+    try:
+        CODEC.decode({"$class": name}, {})
+        called = True
+    except TypeError as error:
+        called = "missing" in str(error) or "not callable" in str(error)
+    except LookupError:
+        pass
+    assert not called
+
+
+def test_nothing_that_reads_the_cache_can_unpickle_or_evaluate() -> None:
+    root = Path(pack.__file__).parents[2]
+    dangerous = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "copyreg", "yaml"}
+    calls = {"eval", "exec", "compile", "__import__"}
+    files = [*(root / "nodegraph" / "store").glob("*.py"), *(root / "nodegraph" / "engine").glob("*.py")]
+    files += [root / "nodes" / "nodegraph_nodes" / "tensors.py", root / "nodegraph" / "sdk" / "socket.py"]
+    assert len(files) > 30
+    for file in files:
+        for item in ast.walk(ast.parse(file.read_text())):
+            names = [name.name for name in item.names] if isinstance(item, ast.Import | ast.ImportFrom) else []
+            module = item.module or "" if isinstance(item, ast.ImportFrom) else ""
+            assert not dangerous & {name.split(".")[0] for name in (*names, module)}, f"{file} imports {names}"
+            if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
+                assert item.func.id not in calls, f"{file}:{item.lineno} calls {item.func.id}"

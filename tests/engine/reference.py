@@ -93,7 +93,7 @@ class Many(Cell):
         return ("v", "list", frozen(self.value)) if self.json else ("list", *(cell.token for cell in self.cells))
 
     def need(self) -> None:
-        if not self.is_cached() or not self.cells:
+        if not self.is_cached():
             self.count()
             for cell in self.cells:
                 cell.need()
@@ -107,7 +107,7 @@ class Many(Cell):
         return self.cells[i]
 
     def is_cached(self) -> bool:
-        return all(cell.is_cached() for cell in self.cells)
+        return bool(self.cells) and all(cell.is_cached() for cell in self.cells)  # an empty list lies nowhere
 
 
 @dataclass(eq=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from engine.conftest import PretendedDevice
-from engine.graphs import Bench, Lab, entry, library, values
+from engine.graphs import Bench, Lab, entry, values
 from nodegraph import Lazy, Pack, node
 from nodegraph.engine import Engine, Library
 
@@ -33,3 +35,17 @@ async def test_a_node_with_lazy_inputs_is_computed_once_by_two_runs_at_once(devi
         results = await asyncio.gather(*(lab.run(nodes, ["c"]) for _ in range(3)))
     assert [values(result) for result in results] == [{"c.value": 1}] * 3
     assert count == 1
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=TimeoutError,
+    reason="`deciding` is keyed by the eager inputs alone: a switch waits for the switch that is waiting for it",
+)
+async def test_a_choice_behind_a_choice_on_the_same_condition_does_not_wait_for_itself(lab: Lab) -> None:
+    nodes = {
+        "a": entry("add", a=1),
+        "inner": entry("switch", condition=True, yes="a.value", no="a.value"),
+        "outer": entry("switch", condition=True, yes="inner.value", no="a.value"),
+    }
+    assert values(await asyncio.wait_for(lab.run(nodes, ["outer"]), 5)) == {"outer.value": 2}
