@@ -39,13 +39,13 @@ def test_an_answer_given_beforehand_is_taken(nodegraph: Nodegraph, workflow: Pat
 
 def test_without_anybody_to_ask_the_run_fails_and_says_how_to_answer(nodegraph: Nodegraph, workflow: Path) -> None:
     done = nodegraph("run", workflow)
-    assert done.returncode == 1
+    assert done.code == 1
     assert "--answer ask=N" in done.stderr
 
 
 def test_an_answer_that_is_no_choice_fails_with_the_choices(nodegraph: Nodegraph, workflow: Path) -> None:
     done = nodegraph("run", workflow, "--answer", "ask=purple")
-    assert done.returncode == 1
+    assert done.code == 1
     assert "0 to 2, or one of the choices" in done.stderr
 
 
