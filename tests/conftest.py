@@ -20,9 +20,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 @pytest.fixture(autouse=True, scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One data folder for the whole session: the catalog is described once."""
-    folder = tmp_path_factory.getbasetemp().parent / "nodegraph-data"
-    folder.mkdir(exist_ok=True)
+    """A data folder for the whole session, whose cache begins empty; only the catalog is kept from one session to the next."""
+    catalog = tmp_path_factory.getbasetemp().parent / "nodegraph-catalog"
+    catalog.mkdir(exist_ok=True)
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "catalog").symlink_to(catalog)
     os.environ["NODEGRAPH_DATA"] = str(folder)
     return folder
 

@@ -108,7 +108,7 @@ class Engine:
         self.roots = roots or Roots()
         self.check_inputs = check_inputs
         self.in_flight: dict[str, Call] = {}
-        self.deciding: dict[str, asyncio.Event] = {}  # nodes with lazy inputs that are finding out what they need
+        self.deciding: dict[str, asyncio.Event] = {}  # by static key: nodes finding out which lazy inputs they need
         self._hashers = {exact: Hasher(lambda: self.adapter.profile(), exact, self._packs_digest) for exact in (True, False)}
         self._scratch = scratch
         self._make_adapter = device

@@ -31,7 +31,8 @@ async def run_lazy(run: Run, call: Call) -> None:
     i, cache = call.index, run.cache
     run.state[i] = QUEUED
     call.key = digest(f"{call.key}\0lazy")  # what follows grows it; a node of this type without links has the key so far
-    decided, start_key = None, ""
+    deciding = run.engine.deciding
+    decided: asyncio.Event | None = None
     known: dict[str, Any] = {}
     waited = 0.0
     trail: list[tuple[str, str]] = []  # (key, name) in the order awaited
@@ -61,18 +62,17 @@ async def run_lazy(run: Run, call: Call) -> None:
                 run.finish(i, entry, HIT, f"{where}, chosen inputs came out the same")
                 return
             if not isinstance(entry, Trace):
-                other = run.engine.deciding.get(call.key)
+                other = deciding.get(run.static[i])
                 if other is None:
                     break
-                await other.wait()  # another run is at this very point: what it finds out serves both
+                await other.wait()  # the same node of the same graph in another run: what it finds out serves both
                 continue
             try:
                 await awaited(entry.name)
             except Lost:  # the node may know what to do without it
                 break
-        if not call.volatile:
-            decided = run.engine.deciding[call.key] = asyncio.Event()
-            start_key = call.key
+        if not run.moving[i] and run.static[i] not in deciding:
+            decided = deciding[run.static[i]] = asyncio.Event()
         _offer(run, call, awaited)
         waited = 0.0
         outcome = await run.engine.perform_lazy(call)
@@ -90,7 +90,7 @@ async def run_lazy(run: Run, call: Call) -> None:
         fail_with(run, i, error)
     finally:
         if decided is not None:
-            del run.engine.deciding[start_key]
+            del deciding[run.static[i]]
             decided.set()
         run.go_on()
 

@@ -327,7 +327,7 @@ class Reference:
             links = [(key, Given(value), "direct") for key, value in made.values.items()]
             links += [(key, self.node(s.node)[s.output], s.mode) for key, sources in made.sources.items() for s in sources]
             if made.disabled:
-                self._nodes[name] = {output: links[-1][1] for output in made.outputs}
+                self._nodes[name] = dict.fromkeys(made.outputs, links[-1][1])
             else:
                 self._nodes[name] = self.mapped(self.kinds[made.kind], links, made.outputs)
         return self._nodes[name]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from engine.conftest import PretendedDevice
 from engine.graphs import Bench, Lab, entry, values
 from nodegraph import Lazy, Pack, node
@@ -37,11 +35,6 @@ async def test_a_node_with_lazy_inputs_is_computed_once_by_two_runs_at_once(devi
     assert count == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TimeoutError,
-    reason="`deciding` is keyed by the eager inputs alone: a switch waits for the switch that is waiting for it",
-)
 async def test_a_choice_behind_a_choice_on_the_same_condition_does_not_wait_for_itself(lab: Lab) -> None:
     nodes = {
         "a": entry("add", a=1),

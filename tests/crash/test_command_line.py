@@ -1,0 +1,218 @@
+"""The same with the real thing: `nodegraph run` is killed, stopped, or given a broken data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crash import pack
+from crash.story import PATIENCE_SECONDS, Place, begun, environment
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "workflows" / "text_to_image.json"
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+STEPS = 30
+
+
+def nodegraph(
+    place: Place, *arguments: object, cwd: Path, site: Path | None = None, step_seconds: float = 0.02, flaw: str = ""
+) -> subprocess.Popen[str]:
+    """Begin the command in a process of its own."""
+    env = environment(place.log, step_seconds, flaw)
+    env |= {"PYTHONPATH": str(site) if site else "", "OMP_NUM_THREADS": "1"}
+    return begun([sys.executable, "-m", "nodegraph.cli", *map(str, arguments)], env, cwd)
+
+
+def result_of(process: subprocess.Popen[str]) -> Any:
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, out + err
+    assert "Traceback" not in err
+    return json.loads(out)
+
+
+def kept_steps(data: Path, type_id: str) -> int:
+    """How many results of a node type are on disk, asked without disturbing who writes them."""
+    file = data / "cache" / "index.sqlite"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT count(*) FROM entries WHERE type = ?", (type_id,)).fetchone()[0])
+    return 0
+
+
+def wait_for_steps(process: subprocess.Popen[str], data: Path, type_id: str, least: int) -> None:
+    """Wait until so many steps have reached the disk. The run must still go on then."""
+    waiting = threading.Event()
+    while kept_steps(data, type_id) < least:
+        assert process.poll() is None, process.communicate()
+        waiting.wait(0.01)
+
+
+def data_folder_for(path: Path, known: Path) -> Path:
+    """A data folder of a process's own: no results, the catalog known."""
+    path.mkdir(parents=True)
+    if (known / "catalog").is_dir():
+        shutil.copytree(known / "catalog", path / "catalog")
+    return path
+
+
+def states(report: Any, part: str) -> dict[str, tuple[str, str]]:
+    return {name: (row["state"], row["reason"]) for name, row in report["nodes"].items() if part in name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("least", (3, 8, 15, 22) if SOAK else (8,))
+def test_a_picture_whose_run_was_killed_is_finished_from_its_last_steps(tmp_path: Path, data_folder: Path, least: int) -> None:
+    here = data_folder_for(tmp_path / "data", data_folder)
+    there = data_folder_for(tmp_path / "other", data_folder)
+    place = Place.below(tmp_path / "place")
+    size = ("--width", 160, "--height", 160, "--steps", STEPS)  # so that the run lasts longer than the window
+
+    def run(data: Path) -> subprocess.Popen[str]:
+        out = tmp_path / f"out-{data.name}"
+        return nodegraph(place, "run", SHIPPED, "--data", data, "--out", out, "--json", *size, cwd=tmp_path)
+
+    other, process = run(there), run(here)
+    wait_for_steps(process, here, "diffusion/denoise_step", least)
+    process.kill()
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == -signal.SIGKILL
+    kept = kept_steps(here, "diffusion/denoise_step")
+    assert least <= kept < STEPS
+    again, undisturbed = result_of(run(here)), result_of(other)
+    pictures = [Path(report["outputs"]["image"][0]["path"]).read_bytes() for report in (again, undisturbed)]
+    assert pictures[0] == pictures[1]
+    steps, whole = states(again, "denoise/step_"), states(undisturbed, "denoise/step_")
+    assert sum(state == "computed" for state, _ in whole.values()) == STEPS
+    assert sum(state == "computed" for state, _ in steps.values()) == STEPS - kept
+    assert steps[f"denoise/step_{kept}"] == ("hit", "on disk")
+    assert again["nodes"]["begin"]["state"] == "not_needed"
+
+
+# ---- a pack of slow steps, installed ----
+
+CHAIN = {
+    "nodegraph": 1,
+    "id": "chain",
+    "nodes": {
+        "begin": {"type": "slow/begin", "inputs": {"seed": 1}},
+        **{
+            f"step_{number}": {
+                "type": "slow/step",
+                "links": {"state": "begin.state" if number == 1 else f"step_{number - 1}.state"},
+            }
+            for number in range(1, STEPS + 1)
+        },
+        "tell": {"type": "slow/tell", "links": {"chosen": f"step_{STEPS}.state", "states": "begin.state"}},
+        "keep": {"type": "slow/keep", "links": {"text": "tell.text"}},
+    },
+    "interface": {"outputs": {"text": "keep.artifact"}},
+}
+
+
+class Shop:
+    """The slow pack installed for processes in a folder, with a data folder and a workflow."""
+
+    def __init__(self, path: Path, known: Path) -> None:
+        self.path, self.place = path, Place.below(path / "place")
+        self.site, self.data = path / "site", data_folder_for(path / "data", known)
+        (self.site / "slow-1.0.dist-info").mkdir(parents=True)
+        self.source = self.site / "slow_pack.py"
+        self.source.write_text(Path(pack.__file__).read_text())
+        (self.site / "slow-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n")
+        (self.site / "slow-1.0.dist-info" / "entry_points.txt").write_text("[nodegraph.packs]\nslow = slow_pack\n")
+        (path / "chain.json").write_text(json.dumps(CHAIN))
+
+    def command(self, *arguments: object, step_seconds: float = 0.02, flaw: str = "") -> subprocess.Popen[str]:
+        """Begin a command on the data folder."""
+        arguments = (*arguments, "--data", self.data)
+        return nodegraph(self.place, *arguments, cwd=self.path, site=self.site, step_seconds=step_seconds, flaw=flaw)
+
+    def run(self, *arguments: object, step_seconds: float = 0.02, flaw: str = "") -> subprocess.Popen[str]:
+        return self.command("run", "chain.json", "--json", *arguments, step_seconds=step_seconds, flaw=flaw)
+
+    def names(self) -> list[str]:
+        return [line.name for line in self.place.lines()]
+
+    def text(self, process: subprocess.Popen[str]) -> str:
+        """What a run that ends well gives."""
+        return (self.path / result_of(process)["outputs"]["text"][0]["path"]).read_text()
+
+
+def right(salt: bytes = pack.SALT) -> str:
+    first = state = pack.made("1", 20_000)
+    for _ in range(STEPS):
+        state = pack.folded(state, salt)
+    return pack.summary([state, first])
+
+
+@pytest.fixture
+def shop(tmp_path: Path, data_folder: Path) -> Shop:
+    return Shop(tmp_path, data_folder)
+
+
+def wait_for_lines(process: subprocess.Popen[str], place: Place, least: int) -> None:
+    waiting = threading.Event()
+    while len(place.lines()) < least:
+        assert process.poll() is None, process.communicate()
+        waiting.wait(0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_everything_that_was_finished_when_a_run_was_stopped_is_on_disk(shop: Shop, number: signal.Signals, code: int) -> None:
+    process = shop.run(step_seconds=0.03)
+    wait_for_lines(process, shop.place, 12)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, json.loads(out), err) == (code, {"status": "cancelled"}, "Cancelled.\n")
+    finished = shop.names()
+    assert len(finished) < STEPS, "it had ended before it was stopped"
+    assert shop.text(shop.run()) == right()
+    names = shop.names()
+    assert len(names) == len(set(names)), "a finished step was computed again"
+
+
+@pytest.mark.slow
+def test_a_pack_whose_source_changed_misses_and_gives_what_it_now_gives(shop: Shop) -> None:
+    assert shop.text(shop.run(step_seconds=0.006)) == right()
+    shop.source.write_text(shop.source.read_text().replace('SALT = b"step"', 'SALT = b"other"'))
+    assert shop.text(shop.run(step_seconds=0.006)) == right(b"other")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flaw", ["encode", "decode"])
+def test_a_codec_that_fails_is_told_without_a_trace(shop: Shop, flaw: str) -> None:
+    told = ""
+    for _ in range(2):  # written by the first, read by the second
+        process = shop.run(step_seconds=0.006, flaw=flaw)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 0, err
+        assert (shop.path / json.loads(out)["outputs"]["text"][0]["path"]).read_text() == right()
+        told += err
+    assert "Traceback" not in told
+    assert "slow/step" in told
+    assert f"this codec cannot {'write' if flaw == 'encode' else 'read'}" in told
+
+
+@pytest.mark.slow
+def test_clearing_the_cache_beside_a_run_does_it_no_harm(shop: Shop) -> None:
+    process = shop.run(step_seconds=0.06)
+    wait_for_lines(process, shop.place, 5)
+    for _ in range(2):
+        for what in (("clear", "--yes"), ("gc",)):
+            other = shop.command("cache", *what)
+            out, err = other.communicate(timeout=PATIENCE_SECONDS)
+            assert other.returncode == 0, out + err
+            assert "Traceback" not in err
+    assert shop.text(process) == right()
+    assert shop.text(shop.run()) == right()
