@@ -78,7 +78,7 @@ class Outcome:
     """What came of a call: values per output, or a problem (with the trace when it was not the user's mistake).
 
     `seconds` is how long it took, `cost` what doing it again would take (a network is loaded once); `batch` how many calls ran
-    at once.
+    at once. `pending` waits for a device that is not done yet, and gives the seconds it took for all of them.
     """
 
     values: dict[str, Any] | None = None
@@ -90,6 +90,8 @@ class Outcome:
     peak_bytes: int | None = None
     spoilt: str = ""  # the input that the node wrote into
     batch: int = 1
+    pending: Callable[[], float] | None = None
+    timing: asyncio.Task[None] | None = None  # waits for it
     result: Result | None = None  # once it is kept
 
 

@@ -83,7 +83,9 @@ def assemble(run: Run, i: int) -> None:
     durable = all(result.durable for result in results)
     volatile = any(result.volatile for result in results)
     run.alias(i, Alias(None, refs), durable)
-    run.finish(i, Result(run.static[i], values if run.valued[i] else GONE, refs, volatile, durable), state, reason)
+    whole = Result(run.static[i], values if run.valued[i] else GONE, refs, volatile, durable)
+    whole.ready = [future for result in results for future in result.ready]
+    run.finish(i, whole, state, reason)
 
 
 def _length(run: Run, link: PlanLink) -> int:

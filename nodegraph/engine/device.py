@@ -25,7 +25,11 @@ class DeviceAdapter(Protocol):
         ...
 
     def working(self, device: Any) -> AbstractContextManager[Any]:
-        """Entered around every call on the device's thread; the object has `peak_bytes` afterwards (or None)."""
+        """Entered around every call on the device's thread. Afterwards the object has `peak_bytes` (or None) and `pending`.
+
+        `pending` is None where the work is done by then; else a function that waits for it, on any thread, and gives the
+        seconds that the device took. Calls that follow on the same thread come after it in any case.
+        """
         ...
 
     def enter_host_thread(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +47,11 @@ T = TypeVar("T")
 MEMORY_BYTES = 2 << 30
 """The default budget of the memory tier."""
 
+_DEVICE_SECONDS = 0.05  # what a call on a device is taken to cost until the device has said it
+
 _DEFAULTS = RunOptions()
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,8 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for lane in [*(device.lane for device in self._devices), *([self._cpu] if self._cpu else [])]:
             await lane.close()
+        for device in self._devices:
+            device.place.clock.shutdown(wait=False)
         await self.cache.close()
         if self.history.journal is not None:
             await asyncio.to_thread(self.history.journal.close)
@@ -277,10 +285,10 @@ class Engine:
             for device in self.adapter.lanes():
                 arbiter = Arbiter(self.adapter, device, self.library.load, self._device_bytes)
                 limits = BatchLimits()
-                place = Workplace(self.adapter, arbiter, limits, partial(self._make_room, device))
-                lane = ThreadLane(
-                    str(device), 1, partial(self._perform_at, place), self._started, self.settle, partial(_at_once, limits)
-                )
+                clock = ThreadPoolExecutor(1, thread_name_prefix=f"nodegraph-clock-{device}")
+                place = Workplace(self.adapter, arbiter, limits, partial(self._make_room, device), clock)
+                work, done = partial(self._perform_at, place), partial(self._done_at, place)
+                lane = ThreadLane(str(device), 1, work, self._started, done, partial(_at_once, limits))
                 self._devices.append(_Device(lane, place))
                 values = self.adapter.value_bytes(device)
                 if values is not None:
@@ -289,6 +297,32 @@ class Engine:
 
     def _perform_at(self, place: Workplace, calls: Sequence[Call]) -> list[Outcome]:
         return perform_on_device(calls, [self.context(call) for call in calls], place)
+
+    def _done_at(self, place: Workplace, call: Call, outcome: Outcome) -> None:
+        """A device's thread is done with a call; where the device itself is not, what follows there need not wait for it."""
+        pending = outcome.pending
+        if pending is None:
+            self.settle(call, outcome)
+            return
+        outcome.cost = self.costs.known(call.spec) or _DEVICE_SECONDS
+        outcome.timing = self.spawn(self._timed(place, call, outcome, pending))
+        call.run.timings.add(outcome.timing)
+        outcome.timing.add_done_callback(call.run.timings.discard)
+        self.settle(call, outcome)
+
+    async def _timed(self, place: Workplace, call: Call, outcome: Outcome, pending: Callable[[], float]) -> None:
+        """The device's own time for a call, once it is done."""
+        try:
+            seconds = await self._loop.run_in_executor(place.clock, pending)
+        except Exception:
+            _LOG.exception("%s: the device failed after the call had returned", call.path)
+            return
+        finally:
+            if outcome.result is not None:
+                outcome.result.ready = ()
+        self.costs.learn(call.spec, seconds / outcome.batch)
+        place.learn(call, outcome.batch, seconds)
+        call.run.on_timed(call, seconds / outcome.batch, outcome.peak_bytes)
 
     def _make_room(self, device: Any) -> None:
         """On a device's thread, out of memory: cached values leave it, or the host where values lie there."""
@@ -321,7 +355,7 @@ class Engine:
     def settle(self, call: Call, outcome: Outcome) -> None:
         """A call is over: keep its result, and tell everybody who waits for it."""
         self.in_flight.pop(call.key, None)
-        if outcome.values is not None and not call.node.is_async:
+        if outcome.values is not None and outcome.pending is None and not call.node.is_async:
             self.costs.learn(call.spec, outcome.cost)
         outcome = self.keep(call, outcome)
         call.run.take(call, outcome)
@@ -335,11 +369,13 @@ class Engine:
         call.volatile = call.volatile or not all(file.unchanged() for file in call.files)
         if call.volatile:
             outcome.result = Result(call.key, outcome.values, None, True)
-            return outcome
-        try:
-            outcome.result = self.cache.keep(call.spec, call.key, outcome.values, outcome.cost)
-        except Exception as error:  # the socket type's own code
-            return failure(call.path, call.spec.id, error)
+        else:
+            try:
+                outcome.result = self.cache.keep(call.spec, call.key, outcome.values, outcome.cost)
+            except Exception as error:  # the socket type's own code
+                return failure(call.path, call.spec.id, error)
+        if outcome.timing is not None:
+            outcome.result.ready = (outcome.timing,)
         return outcome
 
     def context(self, call: Call) -> Context:

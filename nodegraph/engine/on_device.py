@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,18 @@ from nodegraph.sdk.errors import Cancelled, NodeError
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """A device at work: `make_room` lets cached values leave it."""
+    """A device at work: `make_room` lets cached values leave it, `clock` is where somebody waits for it."""
 
     adapter: DeviceAdapter
     arbiter: Arbiter
     limits: BatchLimits
     make_room: Callable[[], None]
+    clock: Executor
+
+    def learn(self, call: Call, size: int, seconds: float) -> None:
+        """A batch of calls like this one took so long."""
+        if call.batch_key is not None:
+            self.limits.learn(call.batch_key, size, seconds)
 
 
 def perform_on_device(calls: Sequence[Call], contexts: Sequence[Context], place: Workplace) -> list[Outcome]:
@@ -68,8 +75,8 @@ def _perform(calls: Sequence[Call], contexts: Sequence[Context], place: Workplac
             outcomes = [_no_room(calls[0], message, wanted, adapter.free_bytes(arbiter.device))]
     seconds = time.perf_counter() - start
     cost = max(0.0, seconds - (arbiter.loading_seconds - loading))
-    if calls[0].batch_key is not None and all(outcome.values is not None for outcome in outcomes):
-        place.limits.learn(calls[0].batch_key, size, cost)
+    if all(outcome.values is not None and outcome.pending is None for outcome in outcomes):
+        place.learn(calls[0], size, cost)
     for outcome in outcomes:
         outcome.seconds, outcome.cost, outcome.batch = seconds / size, cost / size, size
     return outcomes
@@ -91,7 +98,7 @@ def _attempt(calls: Sequence[Call], contexts: Sequence[Context], place: Workplac
             if isinstance(result, BaseException):
                 raise result
             check_unwritten(call, known)
-            outcomes.append(Outcome(result, peak_bytes=working.peak_bytes))
+            outcomes.append(Outcome(result, peak_bytes=working.peak_bytes, pending=working.pending))
         except Exception as error:
             if len(calls) == 1 or (place.adapter.is_out_of_memory(error) and not isinstance(error, NodeError)):
                 raise

@@ -81,6 +81,7 @@ class Run:
         )
         self.loose: list[int] = []  # results that nobody holds
         self.left: set[int] = set()  # nodes whose values were let go
+        self.untimed: set[int] = set()  # nodes whose device has not said how long it took
         self.holds: dict[int, Sequence[int]] = {}
         self.parts: dict[int, Parts] = {}
         self.reason: dict[int, str] = {}
@@ -91,6 +92,7 @@ class Run:
         self.inline: deque[Call] = deque()
         self.settled: dict[int, asyncio.Future[None]] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.timings: set[asyncio.Task[None]] = set()  # calls whose device is not done yet
         self.ended = False  # nothing more is wanted
         self.closed = False  # nothing more is told
         self.cancelled = False
@@ -120,6 +122,8 @@ class Run:
                     self.wake.clear()
                 else:
                     await asyncio.sleep(0)
+            while self.timings and not self.cancelled:
+                await asyncio.wait(self.timings)
         except BaseException:
             self.cancelled = True
             raise
@@ -222,7 +226,20 @@ class Run:
         call.watched = engine.check_inputs
         if lazy or function.has_lazy:
             self.spawn(run_lazy(self, call))
+        elif node.spec.lane != "gpu" and (unready := self._unready(i)):
+            self.state[i] = QUEUED
+            self.spawn(self._start_when_ready(call, unready))
         else:
+            self.start(call)
+
+    def _unready(self, i: int) -> list[asyncio.Future[Any]]:
+        """What a node outside of a device waits for besides its sources: that devices are done with their values."""
+        results = (self.result[link.source] for link in self.nodes[i].links if not link.lazy)
+        return [future for result in results if result is not None for future in result.ready if not future.done()]
+
+    async def _start_when_ready(self, call: Call, unready: Iterable[asyncio.Future[Any]]) -> None:
+        await asyncio.wait(unready)
+        if not self.ended and not self.cancelled:
             self.start(call)
 
     def start(self, call: Call) -> None:
@@ -267,6 +284,14 @@ class Run:
     def on_preview(self, call: Call, preview: Preview) -> None:
         self.emit(ev.NodePreview, self.nodes[call.index].id, preview)
 
+    def on_timed(self, call: Call, seconds: float, peak_bytes: int | None) -> None:
+        """The device has done a call whose result was handed on already: now its time is known."""
+        i = call.index
+        self.untimed.discard(i)
+        self.ms[i] = seconds * 1e3
+        if i not in self.left or self.result[i] is not None:
+            self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[COMPUTED], self.reason_for(i), self.ms[i], peak_bytes)
+
     # ---- results ----
 
     def take(self, call: Call, outcome: Outcome) -> None:
@@ -278,6 +303,8 @@ class Run:
         if outcome.result is not None:
             self.alias(i, Alias(call.key), outcome.result.durable)
             self.ms[i] = outcome.seconds * 1e3
+            if outcome.pending is not None:
+                self.untimed.add(i)
             if outcome.peak_bytes is not None:
                 self.peak[i] = outcome.peak_bytes
             if outcome.batch > 1:
@@ -329,7 +356,7 @@ class Run:
         self.state[i], self.result[i] = state, result
         if reason:
             self.reason.setdefault(i, reason)
-        if self.listener is not None and i not in self.left:
+        if self.listener is not None and i not in self.left and i not in self.untimed:
             told = self.reason_for(i)
             self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[state], told, self.ms.get(i, 0.0), peak_bytes)
         if result.hollow:

@@ -83,7 +83,7 @@ class Blobs:
 
     def read(self, key: str) -> bytes:
         """All bytes of a key's file. Raises OSError; FileNotFoundError where there is none."""
-        with open(self.path(key), "rb", buffering=0, opener=_opened) as file:  # noqa: PTH123 (Path.open takes no opener)
+        with open(self.path(key), "rb", buffering=0, opener=_opened) as file:
             return file.readall()
 
     def remove(self, keys: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The memory tier: results under byte budgets, the host's and each device's; what is cheapest to recompute per byte leaves first.
+"""The memory tier: results under byte budgets, the host's and each device's; the cheapest to recompute per byte leave first.
 
 Beside results it keeps the small records that lead to them: aliases (static key -> where the result is) and traces (which
 lazy input was asked for next).
@@ -6,8 +6,9 @@ lazy input was asked for next).
 
 from __future__ import annotations
 
+import asyncio
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.sdk.socket import Storage
@@ -27,10 +28,11 @@ class Place(NamedTuple):
 class Result:
     """What a node gave: a value per output. `refs` says where each value lies when that is not under `key` itself.
 
-    `volatile` results are never found again; `durable` ones are, or soon will be, on disk. `type` is the node type.
+    `volatile` results are never found again; `durable` ones are, or soon will be, on disk. `type` is the node type. While a
+    device still works on the values, `ready` is what to await before they are used anywhere else.
     """
 
-    __slots__ = ("durable", "key", "refs", "type", "values", "volatile")
+    __slots__ = ("durable", "key", "ready", "refs", "type", "values", "volatile")
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Result:
     ) -> None:
         self.key, self.values, self.refs = key, values, refs
         self.volatile, self.durable, self.type = volatile, durable, type
+        self.ready: Sequence[asyncio.Future[Any]] = ()
 
     def ref(self, output: str) -> Any:
         """Where `output` lies: a Place, or a list of places for a list made of separately stored items."""
@@ -171,7 +174,13 @@ class MemoryTier:
             if found is _MISSING:
                 return None
             values[output] = found
-        return Result(key, values, entry.refs, durable=durable)
+        whole = Result(key, values, entry.refs, durable=durable)
+        whole.ready = [future for place in _places_in(entry.refs) for future in self._ready(place.key, besides)]
+        return whole
+
+    def _ready(self, key: str, besides: Mapping[str, Entry] | None) -> Sequence[asyncio.Future[Any]]:
+        entry = self._entry(key, besides)
+        return entry.ready if isinstance(entry, Result) else ()
 
     def _entry(self, key: str, besides: Mapping[str, Entry] | None) -> Entry | None:
         return besides[key] if besides is not None and key in besides else self.get(key)
@@ -321,6 +330,16 @@ class _Pool:
         self.heap.clear()
         self._queued.clear()
         self.used_bytes, self.age = 0, 0.0
+
+
+def _places_in(refs: Mapping[str, Any]) -> Iterator[Place]:
+    waiting = list(refs.values())
+    while waiting:
+        ref = waiting.pop()
+        if isinstance(ref, Place):
+            yield ref
+        else:
+            waiting.extend(ref)
 
 
 def _places(ref: Any) -> int:

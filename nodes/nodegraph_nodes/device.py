@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import re
 import threading
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any
@@ -16,18 +18,23 @@ from nodegraph_nodes.diffusion.families import compute_dtype
 
 
 class Working:
-    """Around every call on a device's thread: no gradients, and the peak of the device's memory while it ran."""
+    """Around every call on a device's thread: no gradients, the peak of the device's memory, and its own clock.
+
+    On CUDA a call returns when its work is queued; `pending` waits for the event behind it.
+    """
 
     def __init__(self, device: torch.device, threads: int) -> None:
         self._device, self._threads = device, threads
         self._no_grad = torch.no_grad()
         self.peak_bytes: int | None = None
+        self.pending: Callable[[], float] | None = None
 
     def __enter__(self) -> Working:
         self._no_grad.__enter__()
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
             torch.cuda.reset_peak_memory_stats(self._device)
+            self._start = _mark()
         else:
             torch.set_num_threads(self._threads)
         return self
@@ -36,6 +43,20 @@ class Working:
         self._no_grad.__exit__(kind, error, trace)
         if self._device.type == "cuda":
             self.peak_bytes = torch.cuda.max_memory_allocated(self._device)
+            self.pending = partial(_seconds_between, self._start, _mark())
+
+
+def _mark() -> Any:
+    """An event at this point of the device's work."""
+    event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
+
+
+def _seconds_between(start: Any, end: Any) -> float:
+    """Wait for the second event: the device's seconds between the two."""
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1e3
 
 
 class TorchDevice:

@@ -18,6 +18,7 @@ import pytest
 
 from crash import pack
 from crash.story import PATIENCE_SECONDS, Place, begun, environment
+from nodegraph.graph import installed_catalog
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "workflows" / "text_to_image.json"
@@ -59,10 +60,15 @@ def wait_for_steps(process: subprocess.Popen[str], data: Path, type_id: str, lea
 
 def data_folder_for(path: Path, known: Path) -> Path:
     """A data folder of a process's own: no results, the catalog known."""
-    path.mkdir(parents=True)
-    if (known / "catalog").is_dir():
-        shutil.copytree(known / "catalog", path / "catalog")
+    shutil.copytree(known / "catalog", path / "catalog")
     return path
+
+
+@pytest.fixture(scope="module")
+def known(data_folder: Path) -> Path:
+    """A data folder in which the shipped packs are described already, which takes seconds."""
+    installed_catalog(data_folder / "catalog")
+    return data_folder
 
 
 def states(report: Any, part: str) -> dict[str, tuple[str, str]]:
@@ -71,9 +77,9 @@ def states(report: Any, part: str) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("least", (3, 8, 15, 22) if SOAK else (8,))
-def test_a_picture_whose_run_was_killed_is_finished_from_its_last_steps(tmp_path: Path, data_folder: Path, least: int) -> None:
-    here = data_folder_for(tmp_path / "data", data_folder)
-    there = data_folder_for(tmp_path / "other", data_folder)
+def test_a_picture_whose_run_was_killed_is_finished_from_its_last_steps(tmp_path: Path, known: Path, least: int) -> None:
+    here = data_folder_for(tmp_path / "data", known)
+    there = data_folder_for(tmp_path / "other", known)
     place = Place.below(tmp_path / "place")
     size = ("--width", 160, "--height", 160, "--steps", STEPS)  # so that the run lasts longer than the window
 
@@ -156,8 +162,8 @@ def right(salt: bytes = pack.SALT) -> str:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, data_folder: Path) -> Shop:
-    return Shop(tmp_path, data_folder)
+def shop(tmp_path: Path, known: Path) -> Shop:
+    return Shop(tmp_path, known)
 
 
 def wait_for_lines(process: subprocess.Popen[str], place: Place, least: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +21,7 @@ class PretendedDevice:
         self.failures = 0
         self.released = 0
         self.value_budget: int | None = None
+        self.done: threading.Event | None = None  # given: calls return at once, and their work is done when this is set
 
     def lanes(self) -> list[Any]:
         return ["device:0"]
@@ -57,6 +59,12 @@ class _Working:
 
     def __init__(self, device: PretendedDevice) -> None:
         self._device = device
+        self.pending = None if device.done is None else self._wait
+
+    def _wait(self) -> float:
+        assert self._device.done is not None
+        self._device.done.wait(10)
+        return 0.25
 
     def __enter__(self) -> _Working:
         if self._device.failures:

@@ -28,8 +28,13 @@ class Cell:
     json = False
     value: Any
     token: Any
+    static: Any  # the way that it comes about in the document, whatever the values
 
     def need(self) -> None: ...
+
+    def is_fleeting(self) -> bool:
+        """Whether it comes from a node that is never cached, not by value."""
+        return False
 
     def count(self) -> int:
         """How many items a list has, needing no more than that takes."""
@@ -54,6 +59,8 @@ class Given(Cell):
     def token(self) -> Any:
         return ("v", type(self.value).__name__, frozen(self.value))
 
+    static = token
+
 
 @dataclass(eq=False)
 class Item(Cell):
@@ -69,11 +76,18 @@ class Item(Cell):
     def token(self) -> Any:
         return ("v", type(self.value).__name__, frozen(self.value)) if self.json else (*self.whole.token, self.i)
 
+    @property
+    def static(self) -> Any:  # type: ignore[override]
+        return (self.whole.static, self.i)
+
     def need(self) -> None:
         self.whole.need()
 
     def is_cached(self) -> bool:
         return self.whole.is_cached()
+
+    def is_fleeting(self) -> bool:
+        return not self.json and self.whole.is_fleeting()
 
 
 @dataclass(eq=False)
@@ -92,6 +106,10 @@ class Many(Cell):
     def token(self) -> Any:
         return ("v", "list", frozen(self.value)) if self.json else ("list", *(cell.token for cell in self.cells))
 
+    @cached_property
+    def static(self) -> Any:  # type: ignore[override]
+        return _number(tuple(cell.static for cell in self.cells))
+
     def need(self) -> None:
         if not self.is_cached():
             self.count()
@@ -108,6 +126,9 @@ class Many(Cell):
 
     def is_cached(self) -> bool:
         return bool(self.cells) and all(cell.is_cached() for cell in self.cells)  # an empty list lies nowhere
+
+    def is_fleeting(self) -> bool:
+        return not self.json and any(cell.is_fleeting() for cell in self.cells)
 
 
 @dataclass(eq=False)
@@ -130,6 +151,10 @@ class Inside(Cell):
     def token(self) -> Any:
         return self.cell.token
 
+    @property
+    def static(self) -> Any:  # type: ignore[override]
+        return self.cell.static
+
     def need(self) -> None:
         if not self.is_cached():
             for cell in self.before:
@@ -149,6 +174,9 @@ class Inside(Cell):
     def is_cached(self) -> bool:
         return self.cell.is_cached() and all(cell.is_cached() for cell in self.beside)
 
+    def is_fleeting(self) -> bool:
+        return self.cell.is_fleeting()
+
 
 @dataclass(eq=False)
 class Broken(Cell):
@@ -161,7 +189,7 @@ class Broken(Cell):
     def value(self) -> Any:
         raise Lost
 
-    token = value
+    token = static = value
 
     def need(self) -> None:
         for cell in self.before:
@@ -196,11 +224,18 @@ class Out(Cell):
         value = self.value
         return ("v", type(value).__name__, frozen(value)) if self.json else ("k", self.call.key, self.name)
 
+    @property
+    def static(self) -> Any:  # type: ignore[override]
+        return (self.call.static, self.name)
+
     def need(self) -> None:
         self.call.need()
 
     def is_cached(self) -> bool:
         return self.call.is_cached()
+
+    def is_fleeting(self) -> bool:
+        return not self.json and self.call.is_fleeting()
 
 
 @dataclass(eq=False)
@@ -240,9 +275,23 @@ class Call:
     def key(self) -> Key:
         tokens = tuple(cell.token for cell in self.inputs())
         names = tuple(self.awaited)
-        if self.kind.never:
+        if self.is_fleeting():
             return (self.kind.name, "only here", self.reference, self, *tokens)
-        return (self.kind.name, self.kind.batched and self.reference.exact, names, *tokens)
+        typed = tuple(cell.token for name, cell in self.given.items() if name in self.kind.lazy and isinstance(cell, Given))
+        return (self.kind.name, self.kind.batched and self.reference.exact, names, typed, *tokens)
+
+    @cached_property
+    def static(self) -> int:
+        given = (cell.static if not isinstance(cell, list) else tuple(c.static for c in cell) for cell in self.given.values())
+        return _number((self.kind.name, self.kind.never and self, *given))
+
+    @property
+    def place(self) -> Key:
+        """What is computed once. What two nodes with lazy inputs will ask for nobody knows before both have."""
+        return (*self.key, self.static, self.reference.exact) if self.kind.lazy else self.key
+
+    def is_fleeting(self) -> bool:
+        return self.kind.never or any(cell.is_fleeting() for cell in self.inputs())
 
     @cached_property
     def seen(self) -> dict[str, Any]:
@@ -273,7 +322,7 @@ class Call:
         return self._values
 
     def is_cached(self) -> bool:
-        return not self.kind.never and self._values is not None and self.key in self.reference.cached
+        return self._values is not None and self.place in self.reference.cached
 
     def need(self) -> None:
         if self.asked or self.is_cached():
@@ -282,7 +331,7 @@ class Call:
         for cell in self.inputs():
             cell.need()
         try:
-            self.reference.needed[self.key] = self.label
+            self.reference.needed[self.place] = self.label
         except Lost:
             return
         if self._values is None:
@@ -381,6 +430,14 @@ class Reference:
     def call(self, kind: str, outputs: Mapping[str, Type] | None = None, **given: Any) -> dict[str, Cell]:
         call = Call(self, self.kinds[kind], given)
         return {name: Out(call, name, of[0] != "thing") for name, of in (outputs or self.kinds[kind].outputs).items()}
+
+
+_NUMBERS: dict[Any, int] = {}
+
+
+def _number(of: Any) -> int:
+    """A number for something long, the same for the same."""
+    return _NUMBERS.setdefault(of, len(_NUMBERS))
 
 
 def _structure(cell: Cell) -> Sequence[Any]:
