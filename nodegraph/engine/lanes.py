@@ -80,6 +80,7 @@ class ThreadLane:
             return None
         call.taken = True
         self._waiting -= 1
+        self._tidy(call.batch_key)
         if call.abandoned:
             self._done(call, Outcome(cancelled=True))
             return None
@@ -95,11 +96,16 @@ class ThreadLane:
                 other = self._next(peers)
                 if other is not None:
                     found.append(other)
+        return found
+
+    def _tidy(self, batch_key: Hashable) -> None:
+        """Forget the calls of a batch key that were given out."""
+        peers = self._peers.get(batch_key)
+        if peers is not None:
             while peers and peers[0][-1].taken:
                 heapq.heappop(peers)
             if not peers:
-                del self._peers[call.batch_key]
-        return found
+                del self._peers[batch_key]
 
     def _work(self, calls: list[Call]) -> None:
         try:

@@ -47,7 +47,6 @@ async def test_a_choice_behind_a_choice_on_the_same_condition_does_not_wait_for_
     assert values(await asyncio.wait_for(lab.run(nodes, ["outer"]), 5)) == {"outer.value": 2}
 
 
-@pytest.mark.xfail(strict=True, reason="what an abandoned call leaves in a lane's `_peers` keeps its run and all its results alive")
 async def test_a_lane_forgets_calls_that_nobody_wants_any_more(device: PretendedDevice) -> None:
     log = Log()
     async with Desk(log, device) as desk:
