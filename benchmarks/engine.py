@@ -2,7 +2,8 @@
 
 compile = parse, validate, plan and key the JSON text, freshly each time; run = everything after. Phases: `cold` (empty
 cache), `cached` (nothing changed), `edit_first` and `edit_last` (one value changed at that end). Every figure is the best of
-several repetitions in one process; `--json` prints {"cases": [...]}.
+several repetitions in one process; `--json` prints {"cases": [...], "others": [...]}. The others: values found on disk by a new
+engine, and many runs at once.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import argparse
 import asyncio
 import gc
 import json
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from nodegraph import Pack, node
+from nodegraph import Buffer, Codec, Pack, node, socket
 from nodegraph.engine import Engine, Library
 from nodegraph.graph import compile_document, parse_document
+from nodegraph.store import DiskTier
 
 BUDGETS = {("compile", ""): 60.0, ("run", "cold"): 60.0, ("run", "cached"): 5.0}
 
@@ -28,6 +33,28 @@ Graph = dict[str, Any]
 def add(a: int, b: int = 1) -> int:
     """Add two numbers."""
     return a + b
+
+
+@socket(
+    codec=Codec(
+        lambda s: ({"number": s.number}, {"x": Buffer("U8", (len(s.data),), s.data)}),
+        lambda d, b: Kept(d["number"], b["x"].data),
+    ),
+    nbytes=lambda kept: len(kept.data),
+    durable=True,
+)
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A value that goes to disk however cheap it was."""
+
+    number: int
+    data: Any
+
+
+@node()
+def keep(a: int, kilobytes: int = 1) -> Kept:
+    """A value of so many kilobytes."""
+    return Kept(a, bytes(kilobytes << 10))
 
 
 def typed(a: int) -> Graph:
@@ -122,6 +149,51 @@ async def measure(name: str, nodes: Graph, repeat: int) -> list[dict[str, Any]]:
     return rows
 
 
+async def measure_disk(count: int, kilobytes: int) -> list[dict[str, Any]]:
+    """`count` values of so many kilobytes each, all wanted: computed and written, found on disk by a new engine, in memory."""
+    library = Library.of([Pack.of("bench", [add, keep])])
+    nodes = {f"n{i}": {"type": "bench/keep", "inputs": {"a": i, "kilobytes": kilobytes}} for i in range(count)}
+    text = json.dumps({"nodegraph": 1, "id": "disk", "nodes": nodes})
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for phases in (("cold and written",), ("disk hit", "memory hit")):
+            async with Engine(library, disk=DiskTier(Path(folder), 1 << 30)) as engine:
+                for phase in phases:
+                    prepared = await engine.prepare(compile_document(parse_document(text), library.catalog))
+                    gc.collect()
+                    start = time.perf_counter()
+                    result = await engine.execute(prepared)
+                    await engine.cache.drain()
+                    seconds = time.perf_counter() - start
+                    assert result.status == "succeeded", result.problems
+                    rows.append(
+                        {"name": f"{count} values of {kilobytes} KiB", "phase": phase, "us": round(seconds / count * 1e6, 1)}
+                    )
+    return rows
+
+
+async def measure_many(runs: int, length: int) -> list[dict[str, Any]]:
+    """Runs at once on one engine: all different, and all the same."""
+    library = Library.of([Pack.of("bench", [add])])
+    rows = []
+    async with Engine(library) as engine:
+        await engine.run(compile_document(parse_document(json.dumps({"nodegraph": 1, "nodes": chain(100)})), library.catalog))
+        for phase in ("all different", "all the same"):
+            plans = []
+            for i in range(runs):
+                nodes = chain(length)
+                nodes["n0"] = typed(1_000_000 + (i * length if phase == "all different" else 0))
+                document = parse_document(json.dumps({"nodegraph": 1, "id": f"{phase} {i}", "nodes": nodes}))
+                plans.append(await engine.prepare(compile_document(document, library.catalog)))
+            gc.collect()
+            start = time.perf_counter()
+            results = await asyncio.gather(*(engine.execute(plan) for plan in plans))
+            seconds = time.perf_counter() - start
+            assert {result.status for result in results} == {"succeeded"}
+            rows.append({"name": f"{runs} runs of {length}", "phase": phase, "us": round(seconds / (runs * length) * 1e6, 2)})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -132,8 +204,11 @@ def main() -> None:
     cases = []
     for name, make in shapes.items():
         cases += asyncio.run(measure(name, make(), 1 if arguments.quick else 3))
+    count, runs = (100, 8) if arguments.quick else (1000, 64)
+    others = [row for kilobytes in (1, 200) for row in asyncio.run(measure_disk(count, kilobytes))]
+    others += asyncio.run(measure_many(runs, 100 if arguments.quick else 1000))
     if arguments.json:
-        print(json.dumps({"cases": cases}, indent=2))
+        print(json.dumps({"cases": cases, "others": others}, indent=2))
         return
     print(f"{'case':16} {'phase':12} {'nodes':>7} {'compile us/node':>16} {'run us/node':>12}")
     for case in cases:
@@ -142,6 +217,9 @@ def main() -> None:
             f"{case['name']:16} {case['phase']:12} {case['nodes']:7} {case['compile_us']:16.1f} {case['run_us']:12.2f}"
             + (f"  over budget: {', '.join(over)}" if over else "")
         )
+    print(f"\n{'case':26} {'phase':18} {'us/node':>9}")
+    for row in others:
+        print(f"{row['name']:26} {row['phase']:18} {row['us']:9.1f}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ CHEAP_SECONDS = 0.005
 
 _READ_BYTES_PER_SECOND = 1e9
 
+_LIGHT_BYTES = 512
+
 _DEAREST_SECONDS = 1e12
 
 _SMALL_SECONDS = 0.01  # what a small record saves: it stays longer than the results that it leads to
@@ -177,6 +179,7 @@ class Cache:
         """Keep what a node gave: in memory, and on disk where that is worth it."""
         nbytes, storages = self._extents.of(spec.id, values)
         result = Result(key, values, type=spec.id)
+        result.light = nbytes < _LIGHT_BYTES and not storages
         if self.behind is not None and spec.cache == "content":
             whole = nbytes + sum(storage.nbytes for storage in storages)
             dear = seconds > CHEAP_SECONDS + whole / _READ_BYTES_PER_SECOND

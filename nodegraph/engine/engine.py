@@ -33,6 +33,7 @@ from nodegraph.engine.on_device import Workplace, perform_on_device
 from nodegraph.engine.outputs import RunOutput, all_outputs
 from nodegraph.engine.prepare import Prepared, with_static_keys
 from nodegraph.engine.run import Run, RunOptions
+from nodegraph.engine.states import reported
 from nodegraph.graph import Plan, with_bodies
 from nodegraph.sdk.context import Context, Preview
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
@@ -115,6 +116,7 @@ class Engine:
         self.check_inputs = check_inputs
         self.in_flight: dict[str, Call] = {}
         self.deciding: dict[str, asyncio.Event] = {}  # by static key: nodes finding out which lazy inputs they need
+        self.timings: set[asyncio.Task[None]] = set()  # calls whose device is not done yet
         self._hashers = {exact: Hasher(lambda: self.adapter.profile(), exact, self._packs_digest) for exact in (True, False)}
         self._scratch = scratch
         self._make_adapter = device
@@ -215,13 +217,13 @@ class Engine:
         return problems
 
     def _result(self, run: Run) -> RunResult:
-        names = [run.state_name(i) for i in range(len(run.nodes))]
         nodes, static, moving, ms, reasons = run.nodes, run.static, run.moving, run.ms, run.reason
-        past = self.history.last(run)
+        state, parts, past = run.state, {} if run.cancelled else run.parts, self.history.last(run)
 
         def row(i: int) -> dict[str, Any]:
-            why = reasons.get(i) or (reason_for_miss(nodes, static, moving, i, past) if names[i] == "computed" else "")
-            return {"type": nodes[i].spec.id, "state": names[i], "reason": why, "ms": round(ms.get(i, 0.0), 3)}
+            name = reported(state, parts, i)
+            why = reasons.get(i) or (reason_for_miss(nodes, static, moving, i, past) if name == "computed" else "")
+            return {"type": nodes[i].spec.id, "state": name, "reason": why, "ms": round(ms.get(i, 0.0), 3)}
 
         def report() -> dict[str, dict[str, Any]]:
             return {node.id: row(i) for i, node in enumerate(nodes)}
@@ -306,8 +308,9 @@ class Engine:
             return
         outcome.cost = self.costs.known(call.spec) or _DEVICE_SECONDS
         outcome.timing = self.spawn(self._timed(place, call, outcome, pending))
-        call.run.timings.add(outcome.timing)
-        outcome.timing.add_done_callback(call.run.timings.discard)
+        for timings in (self.timings, call.run.timings):
+            timings.add(outcome.timing)
+            outcome.timing.add_done_callback(timings.discard)
         self.settle(call, outcome)
 
     async def _timed(self, place: Workplace, call: Call, outcome: Outcome, pending: Callable[[], float]) -> None:

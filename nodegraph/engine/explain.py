@@ -102,7 +102,10 @@ def _says_nothing_new(run: Run, latest: Mapping[str, PastNode]) -> bool:
     """Whether a run that computed nothing gave what the one before it gave, which knows more. Keys tell of all before them."""
     if COMPUTED in run.state or any(state in run.state for state in LOST):
         return False
-    rows = ((latest.get(run.nodes[wanted.source].id), run.static[wanted.source]) for wanted in run.plan.wanted)
+    wanted = ((run.nodes[wanted.source].id, run.static[wanted.source]) for wanted in run.plan.wanted)
+    if isinstance(latest, RunRows):
+        return all(latest.had(path, key) for path, key in wanted)
+    rows = ((latest.get(path), key) for path, key in wanted)
     return all(row is not None and row.key == key and row.had_result for row, key in rows)
 
 

@@ -39,7 +39,7 @@ def let_go(run: Run) -> None:
     while run.loose:
         i = run.loose.pop()
         result = run.result[i]
-        if result is None or result.hollow or result.volatile or run.uses[i]:
+        if result is None or result.light or result.hollow or result.volatile or run.uses[i]:
             continue
         if i not in run.wanted or (not run.options.keep and i not in run.open):
             run.result[i] = result.without_values()

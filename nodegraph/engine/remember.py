@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from nodegraph.engine.states import STATE_NAMES
+from nodegraph.engine.states import THERE, reported
 from nodegraph.graph.plan import PlanNode
 from nodegraph.graph.values import shown
 from nodegraph.sdk.spec import InputSpec
@@ -30,15 +30,20 @@ class RunRows(Mapping[str, PastNode]):
 
     def __init__(self, run: Run) -> None:
         self._nodes, self._static, self._state, self._ms, self._peak = run.nodes, run.static, run.state, run.ms, run.peak
-        self._divided = {i: run.state_name(i) for i in run.parts}
+        self._parts = {} if run.cancelled else run.parts
 
     def __getitem__(self, path: str) -> PastNode:
         i = self._index[path]
         node = self._nodes[i]
         links = tuple(PastLink(link.input, self._nodes[link.source].id, link.output) for link in node.links)
-        values, state = remembered_values(node), self._divided.get(i) or STATE_NAMES[self._state[i]]
+        values, state = remembered_values(node), reported(self._state, self._parts, i)
         ms, peak = self._ms.get(i), self._peak.get(i)
         return PastNode(node.spec.id, node.spec.revision, values, links, self._static[i], state, ms, peak)
+
+    def had(self, path: str, key: str) -> bool:
+        """Whether the node at this path had its result under this static key; a row is more work than this."""
+        i = self._index.get(path)
+        return i is not None and self._static[i] == key and self._state[i] in THERE
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._index)

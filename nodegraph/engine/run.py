@@ -226,7 +226,7 @@ class Run:
         call.watched = engine.check_inputs
         if lazy or function.has_lazy:
             self.spawn(run_lazy(self, call))
-        elif node.spec.lane != "gpu" and (unready := self._unready(i)):
+        elif engine.timings and node.spec.lane != "gpu" and (unready := self._unready(i)):
             self.state[i] = QUEUED
             self.spawn(self._start_when_ready(call, unready))
         else:
@@ -400,13 +400,6 @@ class Run:
             await asyncio.shield(future)
 
     # ---- what is reported ----
-
-    def state_name(self, i: int) -> ev.State:
-        """What is reported of a node; of one that nobody wanted whole, what became of its parts."""
-        if self.state[i] == WAITING and i in self.parts and not self.cancelled:
-            states = {self.state[link.source] for link in self.parts[i].links()}
-            return "computed" if COMPUTED in states else "hit" if HIT in states else "not_needed"
-        return STATE_NAMES[self.state[i]]
 
     def reason_for(self, i: int) -> str:
         if i in self.reason:

@@ -29,10 +29,11 @@ class Result:
     """What a node gave: a value per output. `refs` says where each value lies when that is not under `key` itself.
 
     `volatile` results are never found again; `durable` ones are, or soon will be, on disk. `type` is the node type. While a
-    device still works on the values, `ready` is what to await before they are used anywhere else.
+    device still works on the values, `ready` is what to await before they are used anywhere else. A `light` result is a few
+    numbers: letting it go would save nothing.
     """
 
-    __slots__ = ("durable", "key", "ready", "refs", "type", "values", "volatile")
+    __slots__ = ("durable", "key", "light", "ready", "refs", "type", "values", "volatile")
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Result:
         self.key, self.values, self.refs = key, values, refs
         self.volatile, self.durable, self.type = volatile, durable, type
         self.ready: Sequence[asyncio.Future[Any]] = ()
+        self.light = False
 
     def ref(self, output: str) -> Any:
         """Where `output` lies: a Place, or a list of places for a list made of separately stored items."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b, shake_128
+from pathlib import Path
 from typing import Any
 
 from nodegraph import Artifact, Buffer, Codec, GraphBuilder, Lazy, composite, node, socket
@@ -22,6 +23,11 @@ FLAW = "CRASH_FLAW"
 
 LOG_ENDING = b"\n"
 SALT = b"step"
+
+
+def settings(log: Path, step_seconds: float, flaw: str = "") -> dict[str, str]:
+    """The environment that the pack is to find."""
+    return {LOG: str(log), STEP_SECONDS: str(step_seconds), FLAW: flaw}
 
 
 class CodecFault(Exception):

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crash.pack import FLAW, LOG, LOG_ENDING, STEP_SECONDS, folded, made, summary
+import pytest
 
-STEPS = 30
-ITEMS = 6
+from crash.pack import LOG_ENDING, folded, made, summary
+from crash.worker import ITEMS, STEPS, Options, served
+
 PATIENCE_SECONDS = 120
-
-
-def story(seed: int = 1, steps: int = STEPS, pack: str = "crash") -> dict[str, Any]:
-    """A document: `steps` steps in a composite, chosen by a lazy node; six items of five steps, partly in a mapped composite."""
-
-    def at(kind: str, links: Mapping[str, str] | None = None, **inputs: Any) -> dict[str, Any]:
-        return {"type": f"{pack}/{kind}", "inputs": inputs, "links": dict(links or {})}
-
-    return {
-        "nodegraph": 1,
-        "id": "story",
-        "nodes": {
-            "begin": at("begin", seed=seed),
-            "run": at("stretch", {"state": "begin.state"}, steps=steps),
-            "unused": at("begin", seed=-seed),
-            "chosen": at("choose", {"one": "run.state", "other": "unused.state"}, first=True),
-            "many": at("begin_many", seed=seed, count=ITEMS),
-            "second": at("step", {"state": "many.states"}),
-            "third": at("step", {"state": "second.state"}),
-            "rest": at("stretch", {"state": "third.state"}, steps=3),
-            "tell": at("tell", {"chosen": "chosen.state", "states": "rest.state"}),
-            "keep": at("keep", {"text": "tell.text"}),
-        },
-        "interface": {"outputs": {"text": "keep.artifact"}},
-    }
 
 
 class Expected(NamedTuple):
@@ -92,14 +68,13 @@ class Place:
         rows = [line.decode().split() for line in text.split(LOG_ENDING)[:-1]]
         return [Line(float(at), name) for at, name in rows]
 
-    def start(self, *options: object, step_seconds: float = 0.008, flaw: str = "") -> subprocess.Popen[str]:
-        """Begin a worker on this folder; see crash/worker.py for its options."""
-        command = [sys.executable, "-m", "crash.worker", str(self.folder), *map(str, options)]
-        return begun(command, environment(self.log, step_seconds, flaw))
+    def start(self, **options: Any) -> Worker:
+        """Begin a worker here; `options` are those of crash.worker."""
+        return Worker(Options(folder=self.folder, log=self.log, **options))
 
-    def run(self, *options: object, step_seconds: float = 0.008, flaw: str = "") -> Report:
+    def run(self, **options: Any) -> Report:
         """Run a worker to its end."""
-        return report(self.start(*options, step_seconds=step_seconds, flaw=flaw))
+        return self.start(**options).report()
 
 
 class Report(NamedTuple):
@@ -116,45 +91,58 @@ class Report(NamedTuple):
         return {node for node, (state, _) in self.states.items() if state == "computed"}
 
 
-def environment(log: Path, step_seconds: float, flaw: str = "") -> dict[str, str]:
-    tests = Path(__file__).parent.parent
-    own = {LOG: str(log), STEP_SECONDS: str(step_seconds), FLAW: flaw, "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**os.environ, **own, "PYTHONPATH": os.pathsep.join((str(tests.parent), str(tests)))}
+class Worker:
+    """A process of its own that runs the story; a server that has imported everything forks it, so it begins at once."""
 
+    def __init__(self, options: Options) -> None:
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._said = options.log.with_name(f"said-{next(_NUMBERS)}")
+        self._process = _CONTEXT.Process(target=served, args=(options, self._said, theirs), daemon=True)
+        _serve()
+        self._process.start()
+        theirs.close()
 
-def begun(command: list[str], env: dict[str, str], cwd: Path | str = "/") -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=env, cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    def wait_until_begun(self) -> None:
+        """Wait until the run begins."""
+        assert self._connection.poll(PATIENCE_SECONDS)
+        assert self._connection.recv() == "begun", self._said.read_text()
 
-
-def report(process: subprocess.Popen[str]) -> Report:
-    """Wait for a worker, which must end well."""
-    return next(reports(process))
-
-
-def reports(process: subprocess.Popen[str]) -> Iterator[Report]:
-    """Wait for a worker that ran several times."""
-    out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, f"{process.returncode}\n{out}\n{err}"
-    for line in out.splitlines():
-        if line.startswith("{"):
-            yield Report(**json.loads(line), said=err)
-
-
-def wait_until_begun(process: subprocess.Popen[str]) -> None:
-    """Wait until a worker has imported everything and begins its run."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line == "begun\n", process.communicate(timeout=PATIENCE_SECONDS)
-
-
-def kill_after(process: subprocess.Popen[str], seconds: float) -> float | None:
-    """Let a process run this long and kill it: when that was, or None where it had ended before."""
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
+    def kill_after(self, seconds: float) -> float | None:
+        """Let it run this long and kill it: when that was, or None where it had ended before."""
+        self._process.join(seconds)
+        if self._process.exitcode is not None:
+            return None
         at = time.monotonic()
-        process.kill()
-        process.communicate(timeout=PATIENCE_SECONDS)
+        self._process.kill()
+        self._process.join(PATIENCE_SECONDS)
         return at
-    return None
+
+    def reports(self) -> Iterator[Report]:
+        """What it says of every run; it must end well."""
+        while self._connection.poll(PATIENCE_SECONDS):
+            try:
+                found = self._connection.recv()
+            except EOFError:
+                break
+            if found != "begun":
+                yield Report(**found, said=self._said.read_text())
+        self._process.join(PATIENCE_SECONDS)
+        assert self._process.exitcode == 0, self._said.read_text()
+
+    def report(self) -> Report:
+        """What it says of its only run."""
+        (found,) = self.reports()
+        return found
+
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_NUMBERS = count()
+
+
+def _serve() -> None:
+    """Start the server, which finds what it is to import in PYTHONPATH alone."""
+    tests = Path(__file__).parent.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join((str(tests.parent), str(tests))))
+        _CONTEXT.set_forkserver_preload(["crash.worker"])
+        forkserver.ensure_running()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from crash import pack
-from crash.story import PATIENCE_SECONDS, Place, begun, environment
+from crash.story import PATIENCE_SECONDS, Place
 from nodegraph.graph import installed_catalog
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +30,10 @@ def nodegraph(
     place: Place, *arguments: object, cwd: Path, site: Path | None = None, step_seconds: float = 0.02, flaw: str = ""
 ) -> subprocess.Popen[str]:
     """Begin the command in a process of its own."""
-    env = environment(place.log, step_seconds, flaw)
-    env |= {"PYTHONPATH": str(site) if site else "", "OMP_NUM_THREADS": "1"}
-    return begun([sys.executable, "-m", "nodegraph.cli", *map(str, arguments)], env, cwd)
+    own = {"PYTHONPATH": str(site) if site else "", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, **own, **pack.settings(place.log, step_seconds, flaw)}
+    command = [sys.executable, "-m", "nodegraph.cli", *map(str, arguments)]
+    return subprocess.Popen(command, env=env, cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1)
 
 
 def result_of(process: subprocess.Popen[str]) -> Any:

@@ -21,10 +21,10 @@ import pytest
 
 from crash import pack
 from crash.crafted import Change, Parts, crafted, plant
-from crash.story import expected, story
-from crash.worker import NoDevice
+from crash.story import expected
+from crash.worker import NoDevice, story
 from nodegraph import Pack
-from nodegraph.engine import Engine, Library, RunResult
+from nodegraph.engine import Engine, Library, RunResult, cache
 from nodegraph.graph import compile_document
 from nodegraph.graph.document import document_from
 from nodegraph.store import DiskTier
@@ -34,11 +34,12 @@ RIGHT = expected(steps=STEPS)
 
 
 @pytest.fixture(autouse=True)
-def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Steps as short as those may be that are written to disk at all."""
-    monkeypatch.setenv(pack.LOG, str(tmp_path / "log"))
-    monkeypatch.setenv(pack.STEP_SECONDS, "0.006")
-    return tmp_path / "log"
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that take no time, and are written all the same."""
+    monkeypatch.setattr(cache, "CHEAP_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_READ_BYTES_PER_SECOND", 1e18)
+    for name, value in pack.settings(tmp_path / "log", 0).items():
+        monkeypatch.setenv(name, value)
 
 
 async def run(folder: Path, memory_bytes: int = 1 << 20) -> RunResult:
@@ -55,8 +56,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder after one good run."""
     folder = tmp_path_factory.mktemp("filled")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(pack.LOG, str(folder / "log"))
-        patch.setenv(pack.STEP_SECONDS, "0.006")
+        for name, value in pack.settings(folder / "log", 0.006).items():
+            patch.setenv(name, value)
         assert text_of(asyncio.run(run(folder / "cache"))) == RIGHT.text
     return folder / "cache"
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from crash.story import ITEMS, STEPS, Place, expected, kill_after, report, wait_until_begun
+from crash.story import Place, expected
+from crash.worker import ITEMS, STEPS
 from nodegraph.store import WriteBehind
 
 MOMENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 5
@@ -30,8 +31,9 @@ class Window(NamedTuple):
     step_seconds: float
 
     @property
-    def options(self) -> tuple[object, ...]:
-        return () if self.seconds == DEFAULT_WINDOW else ("--window", self.seconds)
+    def options(self) -> dict[str, float]:
+        own = {} if self.seconds == DEFAULT_WINDOW else {"window": self.seconds}
+        return {**own, "step_seconds": self.step_seconds}
 
     @property
     def run_seconds(self) -> float:
@@ -39,7 +41,7 @@ class Window(NamedTuple):
         return self.step_seconds * (STEPS + 3)
 
 
-WINDOWS = {"default window": Window(DEFAULT_WINDOW, 0.1), "short window": Window(0.1, 0.02)}
+WINDOWS = {"default window": Window(DEFAULT_WINDOW, 0.07), "short window": Window(0.1, 0.02)}
 
 
 def everywhere(check: Callable[[int], float]) -> list[float]:
@@ -58,13 +60,13 @@ def test_a_killed_run_goes_on_and_repeats_no_step_that_is_older_than_the_window(
     def check(number: int) -> float:
         """The age of the oldest step that was computed again, when the worker was killed."""
         place = Place.below(tmp_path / str(number))
-        process = place.start(*window.options, step_seconds=window.step_seconds)
-        wait_until_begun(process)
+        process = place.start(**window.options)
+        process.wait_until_begun()
         moment = 0.95 * (number + random.Random(number).random()) / MOMENTS
-        killed = kill_after(process, moment * window.run_seconds)
+        killed = process.kill_after(moment * window.run_seconds)
         assert killed is not None, "the run had ended before the moment came"
         before = {line.name: line.at for line in place.lines()}
-        again = report(place.start(*window.options, step_seconds=window.step_seconds))
+        again = place.run(**window.options)
         after = [line.name for line in place.lines()[len(before) :]]
         assert (again.status, again.text, again.trouble) == ("succeeded", right.text, None)
         assert before.keys() | set(after) <= right.steps, "a step saw something that no undisturbed run sees"
@@ -84,16 +86,16 @@ def test_however_often_a_run_is_killed_it_makes_progress_and_ends(tmp_path: Path
     kills = 0
     known: set[str] = set()
     while True:
-        process = place.start(*window.options, step_seconds=window.step_seconds)
-        wait_until_begun(process)
-        killed = kill_after(process, window.seconds + FLUSH_SECONDS / 2 + dice.uniform(0, 0.1))
+        process = place.start(**window.options)
+        process.wait_until_begun()
+        killed = process.kill_after(window.seconds + FLUSH_SECONDS / 2 + dice.uniform(0, 0.1))
         if killed is None:
             break
         kills += 1
         steps = {line.name for line in place.lines()}
         assert steps - known, "nothing new since the last kill"
         known = steps
-    assert report(place.start()).text == right.text
+    assert place.run().text == right.text
     counts = Counter(line.name for line in place.lines())
     assert counts.keys() == right.steps
     assert kills >= 2
@@ -104,20 +106,19 @@ def test_however_often_a_run_is_killed_it_makes_progress_and_ends(tmp_path: Path
 def test_a_run_that_is_killed_before_anything_was_written_begins_again(tmp_path: Path) -> None:
     place = Place.below(tmp_path)
     process = place.start()
-    wait_until_begun(process)
-    process.kill()
-    process.communicate(timeout=60)
+    process.wait_until_begun()
+    assert process.kill_after(0) is not None
     assert place.run().text == expected().text
 
 
 @pytest.mark.slow
 def test_items_of_a_list_that_were_finished_are_not_computed_again(tmp_path: Path) -> None:
     place, right = Place.below(tmp_path), expected(steps=1)
-    process = place.start("--steps", 1, "--window", 0.02, step_seconds=0.05)
-    wait_until_begun(process)
-    assert kill_after(process, 0.05 * 20) is not None
+    process = place.start(steps=1, window=0.02, step_seconds=0.05)
+    process.wait_until_begun()
+    assert process.kill_after(0.05 * 20) is not None
     before = [line.name for line in place.lines()]
-    again = report(place.start("--steps", 1, step_seconds=0.05))
+    again = place.run(steps=1, step_seconds=0.05)
     assert again.text == right.text
     states = Counter(again.states[f"rest[{number}]"][0] for number in range(ITEMS))
     assert states["hit"] >= 1

@@ -183,6 +183,7 @@ class Broken(Cell):
     """Nothing: lists of different lengths met, or a composite's value was lost."""
 
     before: Sequence[Cell]
+    json: bool
     structural: bool = False
 
     @property
@@ -389,9 +390,9 @@ class Reference:
         try:
             counts = {len(_structure(cell)) for cell in lists} - {1}
         except Lost:
-            return dict.fromkeys(outputs, Broken(lists, structural=True))
+            return {name: Broken(lists, given[0] != "thing", structural=True) for name, given in outputs.items()}
         if len(counts) > 1:
-            return dict.fromkeys(outputs, Broken(lists, structural=True))
+            return {name: Broken(lists, given[0] != "thing", structural=True) for name, given in outputs.items()}
         rows = []
         for i in range(counts.pop() if counts else 1):
             own = [
@@ -421,7 +422,7 @@ class Reference:
                 for name, cell in given.items()
             }
         except Lost:
-            return dict.fromkeys(outputs, Broken(before))
+            return {name: Broken(before, of[0] != "thing") for name, of in outputs.items()}
         found, more = kind.inside(self, **known)
         return {
             name: Inside(cell, [*before, *more], [c for c in found.values() if c is not cell]) for name, cell in found.items()
@@ -494,7 +495,7 @@ def _map(ref: Reference, items: Cell) -> tuple[dict[str, Cell], list[Cell]]:
     try:
         cells = [items.item(i) for i in range(len(_structure(items)))]
     except Lost:
-        return {"weight": Broken([items])}, []
+        return {"weight": Broken([items], True)}, []
     weights = [ref.call("weigh", thing=_grown(ref, cell, 5), plus=Given(0))["value"] for cell in cells]
     return {"weight": Many(weights, True, [items])}, []
 

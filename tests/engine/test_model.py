@@ -275,7 +275,7 @@ class Watched:
         for lane in [*(device.lane for device in self.engine._devices), *([self.engine._cpu] if self.engine._cpu else [])]:
             assert not [call for *_, call in lane._queue if not call.taken], "calls left in a lane"
             assert lane._waiting == 0
-            # assert not lane._peers
+            assert not lane._peers
         assert len(asyncio.all_tasks()) <= 2, asyncio.all_tasks()  # this one, and who waits for it
 
     def check(self) -> None:
