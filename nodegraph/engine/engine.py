@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import os
+import shutil
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,42 +16,34 @@ from typing import Any, NamedTuple, TypeVar
 
 from nodegraph.engine import events as ev
 from nodegraph.engine.access import FileAccess
-from nodegraph.engine.arbiter import Arbiter
-from nodegraph.engine.batching import BatchLimits
 from nodegraph.engine.cache import Cache
 from nodegraph.engine.calls import Call, Outcome, failure, perform, perform_async
 from nodegraph.engine.coding import Coder
+from nodegraph.engine.contexts import context_of, scratch_of
 from nodegraph.engine.costs import Costs
 from nodegraph.engine.device import DeviceAdapter, installed_adapter
+from nodegraph.engine.devices import Devices
 from nodegraph.engine.explain import History, reason_for_miss
 from nodegraph.engine.extent import Extents
 from nodegraph.engine.keys import Hasher, digest
 from nodegraph.engine.lanes import ThreadLane
 from nodegraph.engine.library import Library
-from nodegraph.engine.on_device import Workplace, perform_on_device
 from nodegraph.engine.outputs import RunOutput, all_outputs
 from nodegraph.engine.prepare import Prepared, with_static_keys
 from nodegraph.engine.run import Run, RunOptions
 from nodegraph.engine.states import reported
 from nodegraph.graph import Plan, with_bodies
-from nodegraph.sdk.context import Context, Preview
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
-from nodegraph.sdk.socket import Artifact
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.store import Digests, DiskTier, MemoryTier, Result, Roots
 from nodegraph.store.journal import Journal
-from nodegraph.store.memory import HOST
 
 T = TypeVar("T")
 
 MEMORY_BYTES = 2 << 30
 """The default budget of the memory tier."""
 
-_DEVICE_SECONDS = 0.05  # what a call on a device is taken to cost until the device has said it
-
 _DEFAULTS = RunOptions()
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,14 +67,6 @@ class Freed(NamedTuple):
 
     value_bytes: int
     network_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Device:
-    """A device's lane, and what works there."""
-
-    lane: ThreadLane
-    place: Workplace
 
 
 class Engine:
@@ -118,12 +101,13 @@ class Engine:
         self.deciding: dict[str, asyncio.Event] = {}  # by static key: nodes finding out which lazy inputs they need
         self.timings: set[asyncio.Task[None]] = set()  # calls whose device is not done yet
         self._hashers = {exact: Hasher(lambda: self.adapter.profile(), exact, self._packs_digest) for exact in (True, False)}
-        self._scratch = scratch
+        self.scratch = scratch
+        self._done_scratch: set[Path] = set()  # of work that is done, and on its way to disk
         self._make_adapter = device
         self._adapter: DeviceAdapter | None = None
         self._device_bytes = device_bytes
         self._cpu: ThreadLane | None = None
-        self._devices: list[_Device] = []
+        self._devices: Devices | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runs: set[Run] = set()
         self._imported: set[str] = set()
@@ -131,7 +115,7 @@ class Engine:
         self._closed = False
 
     async def __aenter__(self) -> Engine:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         return self
 
     async def __aexit__(
@@ -144,11 +128,11 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for lane in [*(device.lane for device in self._devices), *([self._cpu] if self._cpu else [])]:
-            await lane.close()
-        for device in self._devices:
-            device.place.clock.shutdown(wait=False)
+        for lanes in (self._devices, self._cpu):
+            if lanes is not None:
+                await lanes.close()
         await self.cache.close()
+        self._tidy_scratch()
         if self.history.journal is not None:
             await asyncio.to_thread(self.history.journal.close)
 
@@ -235,30 +219,28 @@ class Engine:
     def dispatch(self, call: Call) -> None:
         """Hand a call to the lane that its node declares."""
         if call.spec.lane == "gpu":
-            batch = call.node.batch if not call.run.options.exact else None
-            if batch is not None:
-                fits = batch.key(call.inputs)
-                call.batch_key = None if fits is None else (call.spec.id, fits)
-            min(self._device_lanes(), key=lambda device: device.lane.load).lane.submit(call)
+            if self._devices is None:
+                self._devices = Devices(self, self.adapter, self._device_bytes)
+            self._devices.submit(call)
         elif call.node.is_async:
             call.task = self.spawn(self._await(call))
             call.task.add_done_callback(partial(self._awaited, call))
         else:
             if self._cpu is None:
                 width = max(2, os.cpu_count() or 2)
-                self._cpu = ThreadLane("cpu", width, self._perform_on_host, self._started, self.settle)
+                self._cpu = ThreadLane("cpu", width, self._perform_on_host, self.started, self.settle)
             self._cpu.submit(call)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that ends with the engine at the latest."""
-        task = self._loop.create_task(work)
+        task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def _await(self, call: Call) -> Outcome:
-        self._started(call)
-        return await perform_async(call, self.context(call))
+        self.started(call)
+        return await perform_async(call, context_of(self, call))
 
     def _awaited(self, call: Call, task: asyncio.Task[Outcome]) -> None:
         """An asynchronous call has ended; one that was cancelled may not even have begun."""
@@ -272,73 +254,15 @@ class Engine:
 
     async def perform_lazy(self, call: Call) -> Outcome:
         """Run a node with lazy inputs for its run; its result is not shared while it is under way."""
-        self._started(call)
+        self.started(call)
         if call.node.is_async:
-            return await perform_async(call, self.context(call))
-        return await asyncio.to_thread(perform, call, self.context(call))
+            return await perform_async(call, context_of(self, call))
+        return await asyncio.to_thread(perform, call, context_of(self, call))
 
     def _perform_on_host(self, calls: Sequence[Call]) -> list[Outcome]:
         if self._adapter is not None:
             self._adapter.enter_host_thread()
-        return [perform(call, self.context(call)) for call in calls]
-
-    def _device_lanes(self) -> list[_Device]:
-        if not self._devices:
-            for device in self.adapter.lanes():
-                arbiter = Arbiter(self.adapter, device, self.library.load, self._device_bytes)
-                limits = BatchLimits()
-                clock = ThreadPoolExecutor(1, thread_name_prefix=f"nodegraph-clock-{device}")
-                place = Workplace(self.adapter, arbiter, limits, partial(self._make_room, device), clock)
-                work, done = partial(self._perform_at, place), partial(self._done_at, place)
-                lane = ThreadLane(str(device), 1, work, self._started, done, partial(_at_once, limits))
-                self._devices.append(_Device(lane, place))
-                values = self.adapter.value_bytes(device)
-                if values is not None:
-                    self.memory.set_budget(str(device), values)
-        return self._devices
-
-    def _perform_at(self, place: Workplace, calls: Sequence[Call]) -> list[Outcome]:
-        return perform_on_device(calls, [self.context(call) for call in calls], place)
-
-    def _done_at(self, place: Workplace, call: Call, outcome: Outcome) -> None:
-        """A device's thread is done with a call; where the device itself is not, what follows there need not wait for it."""
-        pending = outcome.pending
-        if pending is None:
-            self.settle(call, outcome)
-            return
-        outcome.cost = self.costs.known(call.spec) or _DEVICE_SECONDS
-        outcome.timing = self.spawn(self._timed(place, call, outcome, pending))
-        for timings in (self.timings, call.run.timings):
-            timings.add(outcome.timing)
-            outcome.timing.add_done_callback(timings.discard)
-        self.settle(call, outcome)
-
-    async def _timed(self, place: Workplace, call: Call, outcome: Outcome, pending: Callable[[], float]) -> None:
-        """The device's own time for a call, once it is done."""
-        try:
-            seconds = await self._loop.run_in_executor(place.clock, pending)
-        except Exception:
-            _LOG.exception("%s: the device failed after the call had returned", call.path)
-            return
-        finally:
-            if outcome.result is not None:
-                outcome.result.ready = ()
-        self.costs.learn(call.spec, seconds / outcome.batch)
-        place.learn(call, outcome.batch, seconds)
-        call.run.on_timed(call, seconds / outcome.batch, outcome.peak_bytes)
-
-    def _make_room(self, device: Any) -> None:
-        """On a device's thread, out of memory: cached values leave it, or the host where values lie there."""
-
-        async def leave() -> None:
-            values = self.adapter.value_bytes(device)
-            await self.cache.drain()
-            self.memory.leave(HOST if values is None else str(device))
-
-        with contextlib.suppress(Exception):
-            asyncio.run_coroutine_threadsafe(leave(), self._loop).result(timeout=30)
-        gc.collect()
-        self.adapter.release(device)
+        return [perform(call, context_of(self, call)) for call in calls]
 
     def _spill(self, result: Result, seconds: float) -> None:
         """A result leaves a device for the host's memory."""
@@ -352,7 +276,7 @@ class Engine:
             self._adapter = self._make_adapter()
         return self._adapter
 
-    def _started(self, call: Call) -> None:
+    def started(self, call: Call) -> None:
         call.run.on_started(call)
 
     def settle(self, call: Call, outcome: Outcome) -> None:
@@ -361,9 +285,23 @@ class Engine:
         if outcome.values is not None and outcome.pending is None and not call.node.is_async:
             self.costs.learn(call.spec, outcome.cost)
         outcome = self.keep(call, outcome)
+        if outcome.result is not None and outcome.result.durable and call.node.context_parameter is not None:
+            scratch = scratch_of(self, call)
+            if scratch is not None and scratch.is_dir():  # what is done need not be resumed
+                self._done_scratch.add(scratch)
+                self.spawn(self._written())
         call.run.take(call, outcome)
         for run, index in call.waiters:
             run.take_shared(index, call, outcome)
+
+    async def _written(self) -> None:
+        """Once results are on disk, the unfinished work that they came from goes."""
+        await self.cache.drain()
+        await asyncio.to_thread(self._tidy_scratch)
+
+    def _tidy_scratch(self) -> None:
+        while self._done_scratch:
+            shutil.rmtree(self._done_scratch.pop(), ignore_errors=True)
 
     def keep(self, call: Call, outcome: Outcome) -> Outcome:
         """Put what a call gave into the cache, unless it is never cached or a file changed while it was used."""
@@ -381,37 +319,6 @@ class Engine:
             outcome.result.ready = (outcome.timing,)
         return outcome
 
-    def context(self, call: Call) -> Context:
-        """The context of a call. Its reports hop to the loop; previews are made only when somebody listens."""
-        post = self._loop.call_soon_threadsafe
-        run = call.run
-        context = Context(node=call.path, is_cancelled=lambda: call.abandoned, asker=run.options.asker)
-        context.picture_of = partial(self._picture_of, call)
-        if self._scratch is not None:
-            context.scratch_root = self._scratch / call.key.partition("!")[0]
-        if run.listener is not None:
-            context.on_progress = lambda done, total: _quietly(post, run.on_progress, call, done, total)
-        journal = self.history.journal
-        if run.listener is not None or journal is not None:
-
-            def on_preview(preview: Preview) -> None:
-                if journal is not None:
-                    journal.add_thumbnail(call.key, preview)
-                if run.listener is not None:
-                    _quietly(post, run.on_preview, call, preview)
-
-            context.on_preview = on_preview
-        return context
-
-    def _picture_of(self, call: Call, value: Any) -> Artifact | None:
-        """A linked value as a picture, where the socket type that it came from knows how."""
-        run = call.run
-        for link in run.nodes[call.index].links:
-            socket = self.extents.socket(run.nodes[link.source].spec.output_by_name[link.output].type)
-            if socket is not None and socket.artifact is not None:
-                return socket.artifact(value)
-        return None
-
     def _packs_digest(self) -> str:
         """The digest of every node type's revision."""
         return digest("\0".join(f"{name} {spec.revision}" for name, spec in sorted(self.library.catalog.nodes.items())))
@@ -423,23 +330,8 @@ class Engine:
         await self.cache.drain()
         values = sum(self.memory.used_by_device.values())
         self.memory.clear()
-        networks = 0
-        for device in self._devices:
-            networks += await device.lane.ask(device.place.arbiter.drop_unused)
+        networks = 0 if self._devices is None else await self._devices.drop_networks()
         gc.collect()
-        for device in self._devices:
-            await device.lane.ask(partial(self.adapter.release, device.place.arbiter.device))
+        if self._devices is not None:
+            await self._devices.release()
         return Freed(values, networks)
-
-
-def _at_once(limits: BatchLimits, call: Call) -> int:
-    batch = call.node.batch
-    return 1 if batch is None else limits.at_once(call.batch_key, batch.limit)
-
-
-def _quietly(post: Callable[..., Any], call: Callable[..., None], *arguments: float | Preview | Call) -> None:
-    """Post to the loop; a loop that is closed already has nobody to tell."""
-    try:
-        post(partial(call, *arguments))
-    except RuntimeError:
-        return

@@ -31,6 +31,11 @@ class Workplace:
     make_room: Callable[[], None]
     clock: Executor
 
+    def at_once(self, call: Call) -> int:
+        """How many calls like this one to run together."""
+        batch = call.node.batch
+        return 1 if batch is None else self.limits.at_once(call.batch_key, batch.limit)
+
     def learn(self, call: Call, size: int, seconds: float) -> None:
         """A batch of calls like this one took so long."""
         if call.batch_key is not None:

@@ -137,6 +137,7 @@ class Inside(Cell):
 
     cell: Cell
     before: Sequence[Cell]
+    static: Any
     beside: Sequence[Cell] = ()  # the other outputs: the engine asks for a composite as a whole
 
     @property
@@ -150,10 +151,6 @@ class Inside(Cell):
     @property
     def token(self) -> Any:
         return self.cell.token
-
-    @property
-    def static(self) -> Any:  # type: ignore[override]
-        return self.cell.static
 
     def need(self) -> None:
         if not self.is_cached():
@@ -169,7 +166,7 @@ class Inside(Cell):
         return self.cell.count()
 
     def item(self, i: int) -> Cell:
-        return Inside(self.cell.item(i), self.before)
+        return Inside(self.cell.item(i), self.before, (self.static, i))
 
     def is_cached(self) -> bool:
         return self.cell.is_cached() and all(cell.is_cached() for cell in self.beside)
@@ -424,8 +421,10 @@ class Reference:
         except Lost:
             return {name: Broken(before, of[0] != "thing") for name, of in outputs.items()}
         found, more = kind.inside(self, **known)
+        static = _number((kind.name, *(cell.static for _, cell, _ in links)))
         return {
-            name: Inside(cell, [*before, *more], [c for c in found.values() if c is not cell]) for name, cell in found.items()
+            name: Inside(cell, [*before, *more], (static, name), [other for other in found.values() if other is not cell])
+            for name, cell in found.items()
         }
 
     def call(self, kind: str, outputs: Mapping[str, Type] | None = None, **given: Any) -> dict[str, Cell]:

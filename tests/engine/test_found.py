@@ -48,14 +48,14 @@ async def test_a_lane_forgets_calls_that_nobody_wants_any_more(device: Pretended
     log = Log()
     async with Desk(log, device) as desk:
         blocking = asyncio.create_task(desk.run({"b": at("begin", seed=1), "s": at("step", state="b.state")}))
-        while not desk.engine._devices or desk.engine._devices[0].lane._free:  # noqa: ASYNC110
+        while not desk.engine._devices or desk.engine._devices.lanes[0]._free:  # noqa: ASYNC110
             await asyncio.sleep(0)
         waiting = asyncio.create_task(desk.run({"b": at("begin", seed=2), "s": at("step", state="b.state")}, exact=False))
-        while not desk.engine._devices[0].lane._peers:  # noqa: ASYNC110
+        while not desk.engine._devices.lanes[0]._peers:  # noqa: ASYNC110
             await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         log.gate.set()
         await blocking
         await asyncio.sleep(0)
-        assert not desk.engine._devices[0].lane._peers
+        assert not desk.engine._devices.lanes[0]._peers

@@ -272,7 +272,7 @@ class Watched:
         assert not self.engine._runs
         assert not self.engine.cache._loading
         assert self.loop.jobs == 0
-        for lane in [*(device.lane for device in self.engine._devices), *([self.engine._cpu] if self.engine._cpu else [])]:
+        for lane in [*(self.engine._devices.lanes if self.engine._devices else []), *([self.engine._cpu] if self.engine._cpu else [])]:
             assert not [call for *_, call in lane._queue if not call.taken], "calls left in a lane"
             assert lane._waiting == 0
             assert not lane._peers
@@ -309,7 +309,7 @@ def compare(reference: Reference, graph: Graph, wanted: list[str], result: RunRe
     items = {(node, output) for node, output, item in given if item}
     for place, value in given.items():
         assert place in expected, f"{place} cannot be had, {value} was given"
-        assert frozen(value) == frozen(expected[place]), place
+        assert frozen(value) == frozen(expected[place]), f"{place}: {value}, not {expected[place]}"
     for node, output, item in expected:
         if (node, output, item) not in given and not item and expected[node, output, item] != []:
             assert (node, output) in items, f"{node}.{output} is missing: {result.nodes[node]}"

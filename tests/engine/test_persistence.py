@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.graphs import states, values
-from engine.steps import Desk, Log, at, picture
+from engine.steps import Desk, Log, State, at, picture
+from nodegraph import Context, Pack, node
+from nodegraph.engine import Engine, Library
+from nodegraph.graph import compile_document
+from nodegraph.graph.document import document_from
 from nodegraph.store import DiskTier
 
 
@@ -139,3 +143,31 @@ async def test_many_runs_at_once_on_one_folder_read_each_result_once(device: Any
     assert not log.calls
     assert {id(values(result)["denoise.state"]) for result in results} == {id(values(results[0])["denoise.state"])}
     assert {states(result)["denoise"] for result in results} == {"hit"}
+
+
+async def test_unfinished_work_lies_in_a_folder_of_its_key_and_goes_when_the_work_is_done(device: Any, tmp_path: Path) -> None:
+    done: list[int] = []
+
+    @node()
+    def long_work(context: Context, seed: int) -> State:
+        file = context.scratch / "progress"
+        start = int(file.read_text()) if file.exists() else 0
+        for number in range(start, 10):
+            done.append(number)
+            file.write_text(str(number + 1))
+            if number == 4 and start == 0:
+                raise RuntimeError("the power went off")
+        return State(seed, b"done")
+
+    def engine() -> Engine:
+        disk = DiskTier(tmp_path / "cache", 1 << 30)
+        library = Library.of([Pack.of("s", [long_work])])
+        return Engine(library, device=lambda: device, disk=disk, scratch=tmp_path / "scratch")
+
+    document = document_from({"nodegraph": 1, "id": "long", "nodes": {"w": at("long_work", seed=1)}})
+    for status in ("failed", "succeeded", "succeeded"):
+        async with engine() as running:
+            result = await running.run(compile_document(document, running.library.catalog))
+            assert result.status == status
+    assert done == list(range(10))
+    assert list((tmp_path / "scratch").iterdir()) == []
