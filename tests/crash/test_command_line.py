@@ -51,12 +51,14 @@ def kept_steps(data: Path, type_id: str) -> int:
     return 0
 
 
-def wait_for_steps(process: subprocess.Popen[str], data: Path, type_id: str, least: int) -> None:
-    """Wait until so many steps have reached the disk. The run must still go on then."""
+def kill_when_kept(process: subprocess.Popen[str], data: Path, type_id: str, least: int) -> bool:
+    """Kill a run as soon as so many steps have reached the disk; False where it had ended before."""
     waiting = threading.Event()
-    while kept_steps(data, type_id) < least:
-        assert process.poll() is None, process.communicate()
+    while process.poll() is None and kept_steps(data, type_id) < least:
         waiting.wait(0.01)
+    process.kill()
+    process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode == -signal.SIGKILL and kept_steps(data, type_id) < STEPS
 
 
 def data_folder_for(path: Path, known: Path) -> Path:
@@ -77,25 +79,24 @@ def states(report: Any, part: str) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("least", (3, 8, 15, 22) if SOAK else (8,))
+@pytest.mark.parametrize("least", (2, 8, 14) if SOAK else (8,))
 def test_a_picture_whose_run_was_killed_is_finished_from_its_last_steps(tmp_path: Path, known: Path, least: int) -> None:
-    here = data_folder_for(tmp_path / "data", known)
-    there = data_folder_for(tmp_path / "other", known)
     place = Place.below(tmp_path / "place")
-    size = ("--width", 160, "--height", 160, "--steps", STEPS)  # so that the run lasts longer than the window
 
-    def run(data: Path) -> subprocess.Popen[str]:
-        out = tmp_path / f"out-{data.name}"
-        return nodegraph(place, "run", SHIPPED, "--data", data, "--out", out, "--json", *size, cwd=tmp_path)
+    def run(data: Path, pixels: int) -> subprocess.Popen[str]:
+        size = ("--width", pixels, "--height", pixels, "--steps", STEPS)
+        return nodegraph(place, "run", SHIPPED, "--data", data, "--out", data / "out", "--json", *size, cwd=tmp_path)
 
-    other, process = run(there), run(here)
-    wait_for_steps(process, here, "diffusion/denoise_step", least)
-    process.kill()
-    process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == -signal.SIGKILL
+    for pixels in (160, 288, 512):  # until the run lasts longer than the write-behind window on this machine
+        here, there = (data_folder_for(tmp_path / f"{name}-{pixels}", known) for name in ("killed", "undisturbed"))
+        other, process = run(there, pixels), run(here, pixels)
+        if kill_when_kept(process, here, "diffusion/denoise_step", least):
+            break
+        other.kill()
+        other.communicate(timeout=PATIENCE_SECONDS)
     kept = kept_steps(here, "diffusion/denoise_step")
     assert least <= kept < STEPS
-    again, undisturbed = result_of(run(here)), result_of(other)
+    again, undisturbed = result_of(run(here, pixels)), result_of(other)
     pictures = [Path(report["outputs"]["image"][0]["path"]).read_bytes() for report in (again, undisturbed)]
     assert pictures[0] == pictures[1]
     steps, whole = states(again, "denoise/step_"), states(undisturbed, "denoise/step_")

@@ -374,7 +374,8 @@ class Reference:
             links = [(key, Given(value), "direct") for key, value in made.values.items()]
             links += [(key, self.node(s.node)[s.output], s.mode) for key, sources in made.sources.items() for s in sources]
             if made.disabled:
-                self._nodes[name] = dict.fromkeys(made.outputs, links[-1][1])
+                taken = next(cell for key, cell, _ in links if key == "thing")  # by way of the first link of a fitting type
+                self._nodes[name] = dict.fromkeys(made.outputs, taken)
             else:
                 self._nodes[name] = self.mapped(self.kinds[made.kind], links, made.outputs)
         return self._nodes[name]

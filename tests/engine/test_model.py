@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from engine.conftest import PretendedDevice
+from engine.inside import leftovers
 from engine.reference import ANY, BODIES_OF, INT, INTS, KINDS, Key, Lost, Reference, Type
 from engine.simulated import SimulatedLoop
 from engine.terms import BODIES, Label, World, frozen, label, plain
@@ -263,19 +264,11 @@ class Watched:
     async def settle(self) -> None:
         """Until nothing is under way; a thing that stays under way is a leak."""
         for _ in range(5000):
-            engine = self.engine
-            if not (engine.in_flight or engine._tasks or self.loop.jobs or engine.cache._loading):
+            if not (leftovers(self.engine) or self.loop.jobs):
                 break
             await asyncio.sleep(0)
-        assert not self.engine.in_flight
-        assert not self.engine._tasks
-        assert not self.engine._runs
-        assert not self.engine.cache._loading
+        assert not leftovers(self.engine)
         assert self.loop.jobs == 0
-        for lane in [*(self.engine._devices.lanes if self.engine._devices else []), *([self.engine._cpu] if self.engine._cpu else [])]:
-            assert not [call for *_, call in lane._queue if not call.taken], "calls left in a lane"
-            assert lane._waiting == 0
-            assert not lane._peers
         assert len(asyncio.all_tasks()) <= 2, asyncio.all_tasks()  # this one, and who waits for it
 
     def check(self) -> None:
