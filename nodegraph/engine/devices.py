@@ -60,7 +60,7 @@ class Devices:
 
     def submit(self, call: Call) -> None:
         """Give a call to the device with the least to do. Raises what the node's batch key raises."""
-        batch = call.node.batch if not call.run.options.exact else None
+        batch = None if call.run.hasher.exact else call.node.batch
         fits = None if batch is None else batch.key(call.inputs)
         call.batch_key = None if fits is None else (call.spec.id, fits)
         min(self._devices, key=lambda device: device.lane.load).lane.submit(call)

@@ -31,7 +31,7 @@ class Hasher:
     """
 
     def __init__(self, profile: Callable[[], str], exact: bool = True, packs: Callable[[], str] = str) -> None:
-        self._profile, self._exact, self._packs = profile, exact, packs
+        self._profile, self.exact, self._packs = profile, exact, packs
         self._heads: dict[int, tuple[NodeSpec, str, tuple[str, ...]]] = {}
 
     def key(self, spec: NodeSpec, tokens: Mapping[str, Token]) -> str:
@@ -48,7 +48,7 @@ class Hasher:
     def _head(self, spec: NodeSpec) -> tuple[NodeSpec, str, tuple[str, ...]]:
         profile = self._profile() if spec.lane == "gpu" or spec.composite else ""
         if spec.batched or spec.composite:
-            profile += " exact" if self._exact else " batched"
+            profile += " exact" if self.exact else " batched"
         if spec.composite:
             profile += f" {self._packs()}"
         made = (spec, f"{spec.id}\0{spec.revision}\0{profile}", tuple(item.name for item in spec.inputs))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from nodegraph.engine.calls import Call, Outcome, Priority, failure
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 Perform = Callable[[Sequence[Call]], Sequence[Outcome]]
 """Runs calls that fit together: one outcome each, in order. On the lane's thread."""
@@ -115,12 +118,13 @@ class ThreadLane:
         self._loop.call_soon_threadsafe(self._finished, calls, outcomes)
 
     def _finished(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> None:
-        try:
-            for call, outcome in zip(calls, outcomes, strict=True):
+        for call, outcome in zip(calls, outcomes, strict=True):
+            try:
                 self._done(call, outcome)
-        finally:
-            self._free += 1
-            self._pump()
+            except Exception:  # the others of the batch are still to hear
+                _LOG.exception("%s: its run could not take the outcome", call.path)
+        self._free += 1
+        self._pump()
 
     async def ask(self, question: Callable[[], T]) -> T:
         """Call a function on a thread of the lane, after what runs there now."""

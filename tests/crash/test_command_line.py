@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from crash import pack
+from crash.disks import make_read_only, small_disk
 from crash.story import PATIENCE_SECONDS, Place
 from nodegraph.graph import installed_catalog
 
@@ -153,7 +154,8 @@ class Shop:
 
     def text(self, process: subprocess.Popen[str]) -> str:
         """What a run that ends well gives."""
-        return (self.path / result_of(process)["outputs"]["text"][0]["path"]).read_text()
+        place: str = result_of(process)["outputs"]["text"][0]["path"]
+        return (self.path / place).read_text()
 
 
 def right(salt: bytes = pack.SALT) -> str:
@@ -213,14 +215,29 @@ def test_a_codec_that_fails_is_told_without_a_trace(shop: Shop, flaw: str) -> No
 
 
 @pytest.mark.slow
+def test_a_full_or_read_only_data_folder_costs_a_run_only_what_it_would_have_kept(shop: Shop, tmp_path: Path) -> None:
+    size = sum(path.stat().st_size for path in shop.data.rglob("*") if path.is_file()) // 1024
+    with small_disk(tmp_path / "disk", size + 250) as disk:
+        shop.data = Path(shutil.copytree(shop.data, disk / "data"))
+        for words in ("There is no room for the cache folder", "cannot be written"):
+            process = shop.run(step_seconds=0.006)
+            out, err = process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == 0, err
+            assert (shop.path / json.loads(out)["outputs"]["text"][0]["path"]).read_text() == right()
+            assert "Traceback" not in err
+            assert words in err
+            assert str(shop.data / "cache") in err
+            make_read_only(disk)
+
+
+@pytest.mark.slow
 def test_clearing_the_cache_beside_a_run_does_it_no_harm(shop: Shop) -> None:
     process = shop.run(step_seconds=0.06)
     wait_for_lines(process, shop.place, 5)
-    for _ in range(2):
-        for what in (("clear", "--yes"), ("gc",)):
-            other = shop.command("cache", *what)
-            out, err = other.communicate(timeout=PATIENCE_SECONDS)
-            assert other.returncode == 0, out + err
-            assert "Traceback" not in err
+    for what in (("clear", "--yes"), ("gc",)):
+        other = shop.command("cache", *what)
+        out, err = other.communicate(timeout=PATIENCE_SECONDS)
+        assert other.returncode == 0, out + err
+        assert "Traceback" not in err
     assert shop.text(process) == right()
     assert shop.text(shop.run()) == right()

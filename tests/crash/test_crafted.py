@@ -110,6 +110,7 @@ def socket_fields(**fields: Any) -> Callable[[Any], Any]:
     return each(change)
 
 
+PICKLE = b"cos\nsystem\n(S'touch /tmp/nodegraph-executed'\ntR."
 DEEP = "[" * 900 + "]" * 900
 DEEPER = "[" * 100_000 + "]" * 100_000
 
@@ -179,8 +180,6 @@ RESULTS: dict[str, Change] = {
     "a header as long as the world": lambda parts: b"\xff" * 8 + crafted(parts)[8:],
     "a pickle": lambda parts: PICKLE,
 }
-
-PICKLE = b"cos\nsystem\n(S'touch /tmp/nodegraph-executed'\ntR."
 
 
 def place_of(**fields: Any) -> Change:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from typing import Any
 
@@ -41,3 +42,14 @@ def living_runs() -> list[Run]:
     """Runs that somebody holds on to, with all their results. A loop's last handle may hold one for a turn."""
     gc.collect()
     return [found for found in gc.get_objects() if type(found) is Run]
+
+
+async def at_rest(engine: Engine, seconds: float = 10) -> dict[str, Any]:
+    """Wait until nothing is under way; what is left when it takes too long."""
+    try:
+        async with asyncio.timeout(seconds):
+            while leftovers(engine):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    except TimeoutError:
+        pass
+    return leftovers(engine)

@@ -187,7 +187,11 @@ class Broken(Cell):
     def value(self) -> Any:
         raise Lost
 
-    token = static = value
+    token = value
+
+    @property
+    def static(self) -> Any:  # type: ignore[override]
+        return id(self)
 
     def need(self) -> None:
         for cell in self.before:
@@ -286,7 +290,10 @@ class Call:
     @property
     def place(self) -> Key:
         """What is computed once. What two nodes with lazy inputs will ask for nobody knows before both have."""
-        return (*self.key, self.static, self.reference.exact) if self.kind.lazy else self.key
+        if not self.kind.lazy:
+            return self.key
+        changing = any(KINDS[made.kind].never or made.kind == "forecast" for made in self.reference.graph.values())
+        return (*self.key, self if changing else (self.static, self.reference.exact))
 
     def is_fleeting(self) -> bool:
         return self.kind.never or any(cell.is_fleeting() for cell in self.inputs())

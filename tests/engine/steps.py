@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -88,6 +89,12 @@ class Log:
         def decode(state: State) -> int:
             note("decode", state.number)
             return state.number
+
+        @node()
+        async def wait(number: int) -> int:
+            note("wait", number)
+            await asyncio.sleep(0)
+            return number
 
         @node(output=True)
         def save(number: int) -> Artifact:

@@ -7,6 +7,7 @@ node type and inputs.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -111,14 +112,28 @@ class World:
 
     def __init__(self) -> None:
         self.log: Counter[Label] = Counter()
-        self.last: Label = ()
         self.today = 0
         self.batches: list[int] = []
+        self.pause: Callable[[], None] = lambda: None  # called in every call that runs on a thread
+        self._threads = threading.local()
+        self._lock = threading.Lock()
+
+    @property
+    def last(self) -> Label:
+        """The last computation on this thread."""
+        found: Label = self._threads.last
+        return found
+
+    def note(self, kind: str, given: dict[str, Any]) -> None:
+        self._threads.last = found = label(kind, given)
+        with self._lock:
+            self.log[found] += 1
 
     def did(self, kind: str, **given: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            self.pause()
         found = RULES[kind](**{name: plain(value) for name, value in given.items()})
-        self.last = label(kind, given)
-        self.log[self.last] += 1
+        self.note(kind, given)
         return _wrapped(list(found) if isinstance(found, tuple) else found)
 
     def pack(self) -> Pack:
@@ -239,12 +254,8 @@ class World:
                 found[name] = await lazy
                 if found[name] > 0:
                     break
-            did_first(found)
+            self.note("first_positive", found)
             return list(found.values())[-1]
-
-        def did_first(found: dict[str, int]) -> None:
-            self.last = label("first_positive", found)
-            self.log[self.last] += 1
 
         @composite(output_name="thing")
         def grow_some(graph: GraphBuilder, thing: Thing, times: int) -> Thing:
