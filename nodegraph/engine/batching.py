@@ -55,6 +55,7 @@ class BatchLimits:
         known.batches += 1
         if known.batches % _AGAIN == 0:
             best = max(known.rate, key=lambda size: known.rate[size])
+            known.fits *= 2  # what did not fit may have shared the memory with something else
             for neighbour in (best // 2, best * 2):
                 if neighbour in known.tries:
                     known.tries[neighbour] = _TRIES - 1
@@ -66,6 +67,7 @@ class BatchLimits:
 
     def _of(self, key: Hashable) -> _Learned:
         known = self._learned.setdefault(key, _Learned())
+        self._learned.move_to_end(key)
         while len(self._learned) > _KEYS:
             self._learned.popitem(last=False)
         return known

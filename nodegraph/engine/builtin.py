@@ -16,12 +16,6 @@ def constant(value: T) -> T:
     return value
 
 
-@node(cache="memory", revision=1, output_name="count")
-def count(items: list[T]) -> int:
-    """How many items a list has."""
-    return len(items)
+BUILTIN = Pack.of("nodegraph", [constant])
 
-
-BUILTIN = Pack.of("nodegraph", [constant, count])
-
-CONSTANT, COUNT = (found.spec(BUILTIN.name, BUILTIN.digest) for found in (constant, count))
+CONSTANT = constant.spec(BUILTIN.name, BUILTIN.digest)

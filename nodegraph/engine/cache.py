@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -26,6 +27,8 @@ CHEAP_SECONDS = 0.005
 _READ_BYTES_PER_SECOND = 1e9
 
 _LIGHT_BYTES = 512
+
+_PLAIN = (int, float, bool, str, type(None))
 
 _DEAREST_SECONDS = 1e12
 
@@ -179,13 +182,15 @@ class Cache:
         """Keep what a node gave: in memory, and on disk where that is worth it."""
         nbytes, storages = self._extents.of(spec.id, values)
         result = Result(key, values, type=spec.id)
-        result.light = nbytes < _LIGHT_BYTES and not storages
+        result.nbytes = nbytes + sum(storage.nbytes for storage in storages)
+        result.light = nbytes < _LIGHT_BYTES and all(type(value) in _PLAIN for value in values.values())
         if self.behind is not None and spec.cache == "content":
-            whole = nbytes + sum(storage.nbytes for storage in storages)
-            dear = seconds > CHEAP_SECONDS + whole / _READ_BYTES_PER_SECOND
-            if (dear or self._coder.is_durable(spec)) and self._coder.can_write(spec):
+            dear = seconds > CHEAP_SECONDS + result.nbytes / _READ_BYTES_PER_SECOND
+            always = self._coder.is_durable(spec)
+            if (dear or always) and self._coder.can_write(spec):
                 result.durable = True
-                self.behind.put(key, partial(self._encoded, spec, result, seconds), whole, seconds, result)
+                encode = partial(self._encoded, spec, result, seconds)
+                self.behind.put(key, encode, result.nbytes, math.inf if always else seconds, result)
                 self._unreadable.discard(key)
         self.memory.put(key, result, nbytes, seconds, storages)
         return result
@@ -204,7 +209,7 @@ class Cache:
 
     def note(self, key: str, entry: Alias | Trace, durable: bool) -> None:
         """Keep a small record; on disk when what it leads to is there."""
-        self.memory.put(key, entry)
+        self.memory.put(key, entry, 0, _SMALL_SECONDS)
         if durable and self.behind is not None:
             self.behind.put(key, partial(small_record, key, entry, _SMALL_SECONDS), 256, _SMALL_SECONDS, entry)
             self._unreadable.discard(key)

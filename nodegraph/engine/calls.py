@@ -55,9 +55,12 @@ class Call:
 
     @property
     def priority(self) -> Priority:
-        """Order inside a lane: the run's priority, its age, cheap outputs, items of a list one after another, the plan."""
+        """Order inside a lane: the run's priority, its age, cheap outputs, items one after another, who was asked for first.
+
+        Nodes are asked for depth first, so what uses a value comes before the next value of its kind.
+        """
         rank, items = self.run.order[self.index]
-        return (-self.run.priority, self.run.number, rank, items, self.index)
+        return (-self.run.priority, self.run.number, rank, items, self.run.turn[self.index])
 
     @property
     def inputs(self) -> Inputs:
@@ -215,21 +218,21 @@ def to_device(call: Call, device: Any) -> None:
     """Bring a call's inputs to the device that it runs on."""
     for name, socket in call.sockets.items():
         if socket.to_device is not None and call.arguments.get(name) is not None:
-            call.arguments[name] = _moved(call.arguments[name], partial(_to_device, socket.to_device, device))
+            call.arguments[name] = moved(call.arguments[name], partial(_to_device, socket.to_device, device))
 
 
 def to_host(call: Call) -> None:
     """Bring a call's inputs to the host, for nodes that do not run on a device."""
     for name, socket in call.sockets.items():
         if socket.to_host is not None and call.arguments.get(name) is not None:
-            call.arguments[name] = _moved(call.arguments[name], socket.to_host)
+            call.arguments[name] = moved(call.arguments[name], socket.to_host)
 
 
 def _to_device(move: Callable[[Any, Any], Any], device: Any, item: Any) -> Any:
     return move(item, device)
 
 
-def _moved(value: Any, move: Callable[[Any], Any]) -> Any:
+def moved(value: Any, move: Callable[[Any], Any]) -> Any:
     return [move(item) for item in value] if isinstance(value, list) else move(value)
 
 

@@ -21,7 +21,7 @@ from nodegraph.engine.prepare import extend_static_keys, picked
 from nodegraph.engine.states import COMPUTED, HIT, LOST, UNSEEN
 from nodegraph.engine.structure import counted_link, followed, length
 from nodegraph.graph.iteration import COUNT
-from nodegraph.graph.plan import PlanLink
+from nodegraph.graph.plan import PlanLink, PlanNode
 from nodegraph.store import Alias, Result
 from nodegraph.store.memory import GONE
 
@@ -48,9 +48,9 @@ def divide(run: Run, i: int) -> None:
         for part in parts.nodes if node.iteration is not None else ():
             part.links = tuple(followed(run, link) if link.item else link for link in part.links)
         order = [(rank, items)] * len(parts.nodes)
-    _append(run, parts, order)
+    _append(run, node, parts, order)
     run.parts[i] = parts
-    run.outputs.divided(i, parts)
+    run.outputs.divided(i, node, base, parts)
     run.emit(ev.NodeExpanded, node.id, tuple(part.id for part in parts.nodes))
     demand(run, wait_for_parts(run, i))
     structure_known(run, i)
@@ -106,7 +106,7 @@ def _known_values(run: Run, i: int) -> dict[str, Any]:
     return values
 
 
-def _append(run: Run, parts: Parts, order: list[Order]) -> None:
+def _append(run: Run, node: PlanNode, parts: Parts, order: list[Order]) -> None:
     size, more = len(run.nodes), len(parts.nodes)
     run.nodes.extend(parts.nodes)
     run.order.extend(order)
@@ -115,9 +115,11 @@ def _append(run: Run, parts: Parts, order: list[Order]) -> None:
     run.result.extend([None] * more)
     run.pending.extend([0] * more)
     run.uses.extend([0] * more)
+    run.turn.extend([0] * more)
     run.dependents.extend([None] * more)
     try:
-        extend_static_keys(run.nodes, run.static, run.moving, run.hasher, run.files, run.result)
+        known = {link.source for link in values_of_composite(node)} if node.spec.composite and not node.mapped else ()
+        extend_static_keys(run.nodes, run.static, run.moving, run.hasher, run.files, run.result, known)
     except Exception:
         for column in run.columns:
             del column[size:]

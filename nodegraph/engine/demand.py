@@ -73,6 +73,9 @@ def _wait(run: Run, i: int, marks: list[int]) -> list[int]:
             return []
     hold(run, i, {*(link.source for link in run.nodes[i].links), *(~mark for mark in missing if mark < 0)})
     run.state[i], run.pending[i] = WAITING, len(missing)
+    if not run.turn[i]:
+        run.turns += 1
+        run.turn[i] = run.turns
     for mark in missing:
         at, me = (~mark, ~i) if mark < 0 else (mark, i)
         waiting = run.dependents[at]

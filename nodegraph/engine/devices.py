@@ -19,7 +19,7 @@ from nodegraph.engine.contexts import context_of
 from nodegraph.engine.device import DeviceAdapter
 from nodegraph.engine.lanes import ThreadLane
 from nodegraph.engine.on_device import Workplace, perform_on_device
-from nodegraph.store.memory import HOST
+from nodegraph.store.memory import HOST, Place
 
 if TYPE_CHECKING:
     from nodegraph.engine.engine import Engine
@@ -62,6 +62,7 @@ class Devices:
         """Give a call to the device with the least to do. Raises what the node's batch key raises."""
         batch = None if call.run.hasher.exact else call.node.batch
         fits = None if batch is None else batch.key(call.inputs)
+        hash(fits)  # the author's mistake is to fail this node, not the lane
         call.batch_key = None if fits is None else (call.spec.id, fits)
         min(self._devices, key=lambda device: device.lane.load).lane.submit(call)
 
@@ -83,8 +84,10 @@ class Devices:
         """The device's own time for a call, once it is done."""
         try:
             seconds = await self._loop.run_in_executor(place.clock, pending)
-        except Exception:
+        except Exception as error:
             _LOG.exception("%s: the device failed after the call had returned", call.path)
+            call.run.on_device_failure(call, error)
+            await self._engine.cache.remove(self._engine.cache.forget(Place(call.key, "")))
             return
         finally:
             if outcome.result is not None:
@@ -99,6 +102,7 @@ class Devices:
         async def leave() -> None:
             await self._engine.cache.drain()
             self._engine.memory.leave(HOST if self.adapter.value_bytes(device) is None else str(device))
+            await asyncio.gather(*self._engine.spilling)
 
         with contextlib.suppress(Exception):
             asyncio.run_coroutine_threadsafe(leave(), self._loop).result(timeout=30)

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -100,9 +100,12 @@ class Engine:
         self.in_flight: dict[str, Call] = {}
         self.deciding: dict[str, asyncio.Event] = {}  # by static key: nodes finding out which lazy inputs they need
         self.timings: set[asyncio.Task[None]] = set()  # calls whose device is not done yet
-        self._hashers = {exact: Hasher(lambda: self.adapter.profile(), exact, self._packs_digest) for exact in (True, False)}
+        self._hashers = {
+            exact: Hasher(lambda: self.adapter.profile(), exact, lambda: self._packs_digest) for exact in (True, False)
+        }
         self.scratch = scratch
         self._done_scratch: set[Path] = set()  # of work that is done, and on its way to disk
+        self.spilling: set[asyncio.Task[None]] = set()  # results on their way from a device to the host
         self._make_adapter = device
         self._adapter: DeviceAdapter | None = None
         self._device_bytes = device_bytes
@@ -132,7 +135,8 @@ class Engine:
             if lanes is not None:
                 await lanes.close()
         await self.cache.close()
-        self._tidy_scratch()
+        for scratch in self._done_scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
         if self.history.journal is not None:
             await asyncio.to_thread(self.history.journal.close)
 
@@ -267,7 +271,9 @@ class Engine:
     def _spill(self, result: Result, seconds: float) -> None:
         """A result leaves a device for the host's memory."""
         if not self._closed:
-            self.spawn(self.cache.to_host(result, seconds))
+            task = self.spawn(self.cache.to_host(result, seconds))
+            self.spilling.add(task)
+            task.add_done_callback(self.spilling.discard)
 
     @property
     def adapter(self) -> DeviceAdapter:
@@ -289,19 +295,16 @@ class Engine:
             scratch = scratch_of(self, call)
             if scratch is not None and scratch.is_dir():  # what is done need not be resumed
                 self._done_scratch.add(scratch)
-                self.spawn(self._written())
+                self.spawn(self._written(scratch))
         call.run.take(call, outcome)
         for run, index in call.waiters:
             run.take_shared(index, call, outcome)
 
-    async def _written(self) -> None:
-        """Once results are on disk, the unfinished work that they came from goes."""
+    async def _written(self, scratch: Path) -> None:
+        """Once a result is on disk, the unfinished work that it came from goes."""
         await self.cache.drain()
-        await asyncio.to_thread(self._tidy_scratch)
-
-    def _tidy_scratch(self) -> None:
-        while self._done_scratch:
-            shutil.rmtree(self._done_scratch.pop(), ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        self._done_scratch.discard(scratch)
 
     def keep(self, call: Call, outcome: Outcome) -> Outcome:
         """Put what a call gave into the cache, unless it is never cached or a file changed while it was used."""
@@ -319,6 +322,7 @@ class Engine:
             outcome.result.ready = (outcome.timing,)
         return outcome
 
+    @cached_property
     def _packs_digest(self) -> str:
         """The digest of every node type's revision."""
         return digest("\0".join(f"{name} {spec.revision}" for name, spec in sorted(self.library.catalog.nodes.items())))

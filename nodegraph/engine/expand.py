@@ -98,15 +98,22 @@ def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: in
         for part in plan.nodes
     ]
     given = list(returned) if isinstance(returned, tuple) else [returned]
-    if len(given) != len(node.spec.outputs) or not all(isinstance(item, Link) for item in given):
+    if len(given) != len(node.spec.outputs) or not all(map(_is_linked, given)):
         raise TypeError(f"{node.spec.id} should return {len(node.spec.outputs)} links, it returned {returned!r}")
+
+    def placed(output: str, link: Link) -> PlanLink:
+        return PlanLink(output, base + plan.index[link.node], link.output) if link.node else outer_links[link.output]
+
     outputs: dict[str, PlanLink | list[PlanLink]] = {}
-    for output, link in zip(node.spec.outputs, given, strict=True):
-        if link.node:
-            outputs[output.name] = PlanLink(output.name, base + plan.index[link.node], link.output)
-        else:  # an input handed through
-            outputs[output.name] = outer_links[link.output]
+    for output, made in zip(node.spec.outputs, given, strict=True):
+        many = isinstance(made, list)
+        outputs[output.name] = [placed(output.name, link) for link in made] if many else placed(output.name, made)
     return Parts(nodes, outputs)
+
+
+def _is_linked(made: Any) -> bool:
+    """Whether an output is what a composite may give: a link, or for a list a list of links to its items."""
+    return isinstance(made, Link) or (isinstance(made, list) and all(isinstance(link, Link) for link in made))
 
 
 def _inside(expr: TypeExpr) -> TypeExpr:

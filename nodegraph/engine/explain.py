@@ -82,8 +82,7 @@ class History:
             self._documents.popitem(last=False)
         if self.journal is not None and name and len(run.nodes) <= LARGEST_RUN:
             engine, nodes, static = run.engine, run.nodes, run.static
-            sizes: Mapping[int, int] = getattr(run, "nbytes", {})
-            costs = {i: Cost(ms, run.peak.get(i), sizes.get(i)) for i, ms in run.ms.items()}
+            costs = {i: Cost(ms, run.peak.get(i), run.nbytes.get(i)) for i, ms in run.ms.items()}
             self.journal.add_run(name, lambda: rows, lambda: timed(engine, nodes, static, costs))
 
 

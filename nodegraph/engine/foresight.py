@@ -16,7 +16,8 @@ from nodegraph.engine.gather import linked, values_of_composite
 from nodegraph.engine.keys import list_token, ref_token
 from nodegraph.engine.library import Library
 from nodegraph.engine.prepare import Prepared, extend_static_keys, picked, value_tokens
-from nodegraph.engine.structure import followed
+from nodegraph.engine.structure import counted_link, followed
+from nodegraph.graph.iteration import COUNT
 from nodegraph.graph.plan import PlanLink, PlanNode
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError
 from nodegraph.store import Result
@@ -78,7 +79,7 @@ class Foresight:
                 if i not in self.parts and self.outlook[i] == "not_needed":
                     stack.append((i, "divide"))
                     stack.extend(reversed(self._awaited(i)))
-            elif step in ("resolve", "divide") and node.mapped and (deeper := self._awaited(i)):
+            elif step in ("resolve", "divide") and self._lists(node) and (deeper := self._deeper(i)):
                 stack.append((i, step))
                 stack.extend(reversed(deeper))
             elif step == "divide":
@@ -97,10 +98,21 @@ class Foresight:
     def _awaited(self, i: int) -> list[tuple[int, str]]:
         """What a run would want before this node's key, or its parts, can be known; what was asked for already left out."""
         node = self.nodes[i]
-        if not node.mapped:
-            links = values_of_composite(node) if node.spec.composite else [link for link in node.links if not link.lazy]
-            return [(source, "enter") for source in dict.fromkeys(link.source for link in links)]
-        unknown = (link for link in node.links if link.mode == "map" and self._length(link) is None)
+        if node.mapped:
+            return self._deeper(i)
+        links = values_of_composite(node) if node.spec.composite else [link for link in node.links if not link.lazy]
+        return [*((source, "enter") for source in dict.fromkeys(link.source for link in links)), *self._deeper(i)]
+
+    def _lists(self, node: PlanNode) -> list[PlanLink]:
+        """The links that bring a node the lists that it goes over."""
+        if node.mapped:
+            return [link for link in node.links if link.mode == "map"]
+        items = counted_link(node)
+        return [] if items is None else [items]
+
+    def _deeper(self, i: int) -> list[tuple[int, str]]:
+        """The sources whose structure is to be known next, those that were asked for already left out."""
+        unknown = (link for link in self._lists(self.nodes[i]) if self._length(link) is None)
         sources = dict.fromkeys(self._followed(link).source for link in unknown)
         new = [source for source in sources if (i, source) not in self._asked]
         self._asked.update((i, source) for source in new)
@@ -169,7 +181,8 @@ class Foresight:
             self._perhaps.extend((link.source, doubt) for link in node.links)
             return
         self.nodes.extend(parts.nodes)
-        extend_static_keys(self.nodes, self.static, self.moving, self._hasher, self._files, self._result)
+        known = {link.source for link in values_of_composite(node)} if node.spec.composite and not node.mapped else ()
+        extend_static_keys(self.nodes, self.static, self.moving, self._hasher, self._files, self._result, known)
         more = len(parts.nodes)
         self.outlook.extend(["not_needed"] * more)
         self.tier.extend([None] * more)
@@ -184,7 +197,15 @@ class Foresight:
                 return None
             value = linked(self.nodes, self._result, node, link, self._files).value
             values[link.input] = [*values.get(link.input, ()), value] if link.many else value
-        return expand(node, values, self._library, base)
+        items = counted_link(node)
+        if items is not None:
+            values[COUNT] = self._length(items)
+            if values[COUNT] is None:
+                return None
+        parts = expand(node, values, self._library, base)
+        for part in parts.nodes if node.iteration is not None else ():
+            part.links = tuple(self._followed(link) if link.item else link for link in part.links)
+        return parts
 
     def _items(self, node: PlanNode, base: int) -> Parts | None:
         lengths = {}
@@ -234,6 +255,6 @@ class Foresight:
 
     def _decides(self, node: PlanNode, link: PlanLink) -> bool:
         """Whether this link is why a node's parts are not known."""
-        if node.mapped:
-            return link.mode == "map" and self._length(link) is None
-        return link in values_of_composite(node) and not self._knows(link)
+        if link in self._lists(node):
+            return self._length(link) is None
+        return not node.mapped and link in values_of_composite(node) and not self._knows(link)

@@ -1,9 +1,8 @@
 """Nodes that iterate: the rounds of a map, fold or while become nodes of the run's plan, `loop[0]/inner`, `loop[1]/inner` ...
 
 What a round is given as JSON it holds as typed values, everything else comes over links; so the keys of a round tell of
-nothing but what it is given, and a change recomputes the rounds that it reaches. A list of anything else has to be counted
-first, and a while does not know its next round: a node of the type `Iteration.then` waits for the number or the truth, and
-carries on.
+nothing but what it is given, and a change recomputes the rounds that it reaches. Of a list of anything else only the number of
+items has to be known. A while does not know its next round: a node of the type `Iteration.then` waits for the truth, and carries on.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from nodegraph.engine.builtin import CONSTANT
-from nodegraph.engine.builtin import COUNT as COUNT_ITEMS
 from nodegraph.engine.parts import Parts, joined
 from nodegraph.graph.iteration import COUNT, GO_ON, MOST_ROUNDS, STATE
 from nodegraph.graph.plan import Iteration, PlanLink, PlanNode
@@ -53,22 +51,19 @@ def iterate(node: PlanNode, iteration: Iteration, values: Mapping[str, Any], bas
 
 
 def _all_rounds(node: PlanNode, iteration: Iteration, values: Mapping[str, Any], base: int) -> Parts:
-    """Every round of a map or a fold; for a list that has to be counted, the count and a node that then carries on."""
+    """Every round of a map or a fold."""
     items = next((link for link in node.links if link.input == "items"), None)
     if "items" in values:
-        size, counted = len(values["items"]), node.id
+        size = len(values["items"])
     elif items is not None and items.mode == "wrap":
-        size, counted = 1, node.id
-    elif COUNT in values:
-        size, counted = values[COUNT], node.id.removesuffix(_ALL)
+        size = 1
     else:
-        assert items is not None
-        return _counted(node, iteration, values, items, base)
+        size = values[COUNT]
     limit = _limit(values)
     if size > limit:
         hint = f"Raise the limit, at most to {MOST_ROUNDS:,}, or give it fewer items."
-        raise TooManyRounds(counted, limit, "There are more items than the limit; no round was done.", f"{size:,} items", hint)
-    rounds = _Rounds(node, iteration, values, counted, base)
+        raise TooManyRounds(node.id, limit, "There are more items than the limit; no round was done.", f"{size:,} items", hint)
+    rounds = _Rounds(node, iteration, values, node.id, base)
 
     def item(i: int) -> Bound:
         if "items" in values:
@@ -87,13 +82,6 @@ def _all_rounds(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
     for i in range(size):
         state = rounds.add(i, {"item": item(i), "state": state})["state"]
     return Parts(rounds.nodes, {"state": rounds.link(state, ".state")})
-
-
-def _counted(node: PlanNode, iteration: Iteration, values: Mapping[str, Any], items: PlanLink, base: int) -> Parts:
-    counting = PlanNode(f"{node.id}.count", COUNT_ITEMS, {}, (items._replace(by_value=False),))
-    links = (*_unknown(node, values), PlanLink(COUNT, base, "count", by_value=True))
-    rest = PlanNode(f"{node.id}{_ALL}", iteration.then, dict(values), links, iteration=iteration)
-    return Parts([counting, rest], {output.name: PlanLink(output.name, base + 1, output.name) for output in node.spec.outputs})
 
 
 def _next_round(node: PlanNode, iteration: Iteration, values: Mapping[str, Any], base: int) -> Parts:
@@ -120,9 +108,6 @@ def _next_round(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
     after = PlanNode(f"{path}[{done + 1}]", iteration.then, known, tuple(links), iteration=iteration)
     place = base + len(rounds.nodes)
     return Parts([*rounds.nodes, after], {name: PlanLink(name, place, name) for name in ("state", "rounds")})
-
-
-_ALL = "[*]"
 
 
 def _limit(values: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine.cache import Fetch
-from nodegraph.engine.calls import Call, Lost
+from nodegraph.engine.calls import Call, Lost, moved
 from nodegraph.engine.gather import Linked, linked
 from nodegraph.engine.keys import digest
 from nodegraph.engine.losing import fail, fail_with, skip
@@ -114,4 +114,11 @@ async def _evaluate(run: Run, call: Call, name: str) -> Linked:
         call.volatile = True
         raise Lost(link.source)
     run.moving[i] = run.moving[i] or run.moving[link.source]
-    return linked(run.nodes, run.result, run.nodes[i], link, run.files)
+    brought = linked(run.nodes, run.result, run.nodes[i], link, run.files)
+    result = run.result[link.source]
+    if result is not None and result.ready:
+        await asyncio.wait(result.ready)
+    socket = run.engine.extents.socket(call.spec.input_by_name[name].type)
+    if socket is None or socket.to_host is None or brought.value is None:
+        return brought
+    return brought._replace(value=moved(brought.value, socket.to_host))

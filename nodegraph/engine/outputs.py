@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nodegraph.engine.parts import Parts
@@ -38,28 +38,27 @@ Receiver = Callable[[RunOutput], None]
 class Outputs:
     """The outputs of a run. With a receiver each is handed over once, whole or item by item."""
 
-    def __init__(self, run: Run, receiver: Receiver | None) -> None:
-        self._run, self._receiver = run, receiver
+    def __init__(self, wanted: Iterable[Wanted], receiver: Receiver | None) -> None:
+        self._receiver = receiver
         self._of: dict[int, list[tuple[Wanted, tuple[int, ...]]]] = {}
         if receiver is not None:
-            for wanted in run.plan.wanted:
-                self._of.setdefault(wanted.source, []).append((wanted, ()))
+            for each in wanted:
+                self._of.setdefault(each.source, []).append((each, ()))
 
-    def divided(self, i: int, parts: Parts) -> None:
-        """A mapped node became its items: they are handed over instead."""
-        if i in self._of and self._run.nodes[i].mapped:
+    def divided(self, i: int, node: PlanNode, base: int, parts: Parts) -> None:
+        """A mapped node became its items, from index `base` on: they are handed over instead."""
+        if i in self._of and node.mapped:
             asked = self._of.pop(i)
-            base = len(self._run.nodes) - len(parts.nodes)
             for k in range(len(parts.nodes)):
                 self._of[base + k] = [(wanted, (*item, k)) for wanted, item in asked]
 
-    def finished(self, i: int, result: Result) -> None:
+    def finished(self, i: int, node: PlanNode, result: Result) -> None:
         """A node's result is there: hand over what was asked of it."""
         asked = self._of.pop(i, None) if self._of else None
         if asked is None or self._receiver is None or result.hollow:
             return
         for wanted, item in asked:
-            for output in _outputs(self._run.nodes[i], wanted, result, item):
+            for output in _outputs(node, wanted, result, item):
                 try:
                     self._receiver(output)
                 except Exception:

@@ -6,7 +6,7 @@ finds the key that counts later and the cache holds an alias from the one to the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.engine.access import FileAccess
@@ -39,11 +39,13 @@ def extend_static_keys(
     hasher: Hasher,
     files: FileAccess,
     results: Sequence[Result | None],
+    known: Collection[int] = (),
 ) -> None:
-    """Add the keys of the nodes that have none yet. Items of a list that is there count by where they lie, or by their value.
+    """Add the keys of the nodes that have none yet.
 
-    Other links count by their source's static key even where the result is known: which results are there already when a node
-    is expanded is a matter of luck, and a static key is to be the same in every run. Raises NodeError for missing files.
+    Links from nodes that had to be `known` by now, or that are in `results` as lists, count by their value or by where their item
+    lies. All others count by their source's static key, even where the result is there: that is a matter of luck, and a static
+    key is to be the same in every run. Raises NodeError for missing files.
     """
     first = len(static)
     for node in nodes[first:]:
@@ -51,7 +53,8 @@ def extend_static_keys(
         takes_files = bool(node.spec.file_inputs)
         moves = node.spec.cache == "never"
         for link in node.links:
-            source = results[link.source] if link.source < first and (link.item or link.by_value) and not link.lazy else None
+            sure = link.source < first and (link.item or link.source in known) and not link.lazy
+            source = results[link.source] if sure else None
             token = None if source is None else _known_token(source, link)
             if token is None:
                 token = place_token(static[link.source], link.output, link.item)

@@ -75,11 +75,13 @@ class Run:
         self.uses = [0] * size  # how many waiting nodes hold the result
         self.dependents: list[list[int] | None] = [None] * size  # ~i waits for the structure alone
         self.order: list[Order] = [FIRST] * size
+        self.turn = [0] * size  # when the node was asked for: who came first is served first
         self.columns: tuple[list[Any], ...] = (
             *(self.nodes, self.static, self.moving, self.state, self.valued),
-            *(self.result, self.pending, self.uses, self.dependents, self.order),
+            *(self.result, self.pending, self.uses, self.dependents, self.order, self.turn),
         )
         self.loose: list[int] = []  # results that nobody holds
+        self.turns = 0
         self.left: set[int] = set()  # nodes whose values were let go
         self.untimed: set[int] = set()  # nodes whose device has not said how long it took
         self.holds: dict[int, Sequence[int]] = {}
@@ -87,6 +89,7 @@ class Run:
         self.reason: dict[int, str] = {}
         self.ms: dict[int, float] = {}
         self.peak: dict[int, int] = {}
+        self.nbytes: dict[int, int] = {}
         self.problems: list[Problem] = []
         self.ready: deque[int] = deque()
         self.inline: deque[Call] = deque()
@@ -103,7 +106,7 @@ class Run:
         self.started = time.perf_counter()
         self.wanted = {wanted.source for wanted in self.plan.wanted}
         self.open = set(self.wanted)  # what is wanted and has not settled
-        self.outputs = Outputs(self, options.receiver)
+        self.outputs = Outputs(self.plan.wanted, options.receiver)
 
     # ---- the run's life ----
 
@@ -289,8 +292,14 @@ class Run:
         i = call.index
         self.untimed.discard(i)
         self.ms[i] = seconds * 1e3
-        if i not in self.left or self.result[i] is not None:
+        if self.state[i] == COMPUTED:
             self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[COMPUTED], self.reason_for(i), self.ms[i], peak_bytes)
+
+    def on_device_failure(self, call: Call, error: Exception) -> None:
+        """The device failed when the call's result had been handed on already: the run cannot be trusted any more."""
+        problem = Problem("device_failed", f"The device failed: {error}".split("\n")[0], self.nodes[call.index].id)
+        self.problems.append(problem)
+        self.emit(ev.NodeFailed, problem.node, problem, "")
 
     # ---- results ----
 
@@ -305,6 +314,7 @@ class Run:
             self.ms[i] = outcome.seconds * 1e3
             if outcome.pending is not None:
                 self.untimed.add(i)
+            self.nbytes[i] = outcome.result.nbytes
             if outcome.peak_bytes is not None:
                 self.peak[i] = outcome.peak_bytes
             if outcome.batch > 1:
@@ -330,10 +340,10 @@ class Run:
         if outcome.result is not None:
             self.alias(i, Alias(call.key), outcome.result.durable)
             self.finish(i, outcome.result, HIT, "computed at the same time")
-        elif outcome.problem is not None:
+        elif outcome.problem is not None and (self.options.asker is None or call.run.options.asker is not None):
             problem = outcome.problem
             fail(self, i, Problem(**{**problem.to_json(), "node": self.nodes[i].id}), trace=outcome.trace)  # type: ignore[arg-type]
-        else:
+        else:  # it gave up, or had nobody to ask
             self.state[i] = WAITING
             self.ready.append(i)
         self.go_on()
@@ -361,7 +371,7 @@ class Run:
             self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[state], told, self.ms.get(i, 0.0), peak_bytes)
         if result.hollow:
             self.left.add(i)
-        self.outputs.finished(i, result)
+        self.outputs.finished(i, self.nodes[i], result)
         self.settle(i)
         waiting, self.dependents[i] = self.dependents[i], None
         if waiting:

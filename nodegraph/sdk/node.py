@@ -162,6 +162,8 @@ class Node:
 
     def spec(self, pack: str, revision: str) -> NodeSpec:
         """The catalog's entry. `revision` (the digest of the pack's source) counts where the author set none."""
+        if self.has_lazy and self.lane == "gpu":
+            raise TypeError(f"{self.name}: a node with lazy inputs decides what to compute; it cannot run on the gpu lane")
         return NodeSpec(
             id=f"{pack}/{self.name}",
             revision=str(self.revision) if self.revision is not None else revision,

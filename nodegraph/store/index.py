@@ -20,6 +20,7 @@ from nodegraph.store.record import FORMAT
 
 _APPLICATION = 0x6E67_6361  # "ngca": tells our databases from others
 _PATIENCE_SECONDS = 15.0
+_BRIEFLY_SECONDS = 0.5
 _STATEMENTS = (
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {FORMAT}",
@@ -177,8 +178,8 @@ class Index:
             empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
             if not empty:
                 _require_ours(db)
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            db.execute("PRAGMA journal_mode = WAL")
+            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                _use_log(db)
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA journal_size_limit = 16777216")
             db.execute("PRAGMA cell_size_check = ON")
@@ -198,6 +199,23 @@ class Index:
         for ending in ("-wal", "-shm"):
             Path(f"{self.file}{ending}").unlink(missing_ok=True)
         self.file.replace(self.aside)
+
+
+def _use_log(db: sqlite3.Connection) -> None:
+    """Have a write-ahead log, once the folder is locked. Raises as SQLite does for a broken file where that cannot be.
+
+    Only who has it open with a log can be in the way of a file without one: it was whole then, and they keep it open for long.
+    """
+    db.execute(f"PRAGMA busy_timeout = {_BRIEFLY_SECONDS * 1000:.0f}")
+    try:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # which only an empty file heeds
+        db.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        raise sqlite3.DatabaseError("an index that was damaged while it was open elsewhere") from error
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {_PATIENCE_SECONDS * 1000:.0f}")
 
 
 @contextmanager

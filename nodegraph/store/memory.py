@@ -33,7 +33,7 @@ class Result:
     numbers: letting it go would save nothing.
     """
 
-    __slots__ = ("durable", "key", "light", "ready", "refs", "type", "values", "volatile")
+    __slots__ = ("durable", "key", "light", "nbytes", "ready", "refs", "type", "values", "volatile")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Result:
         self.key, self.values, self.refs = key, values, refs
         self.volatile, self.durable, self.type = volatile, durable, type
         self.ready: Sequence[asyncio.Future[Any]] = ()
-        self.light = False
+        self.light, self.nbytes = False, 0
 
     def ref(self, output: str) -> Any:
         """Where `output` lies: a Place, or a list of places for a list made of separately stored items."""
@@ -170,19 +170,17 @@ class MemoryTier:
             found = self._entry(entry.key, besides)
             return found if isinstance(found, Result) else None
         assert entry.refs is not None
-        values, durable = {}, True
+        values = {}
         for output, ref in entry.refs.items():
             found = self._value(ref, besides)
             if found is _MISSING:
                 return None
             values[output] = found
-        whole = Result(key, values, entry.refs, durable=durable)
-        whole.ready = [future for place in _places_in(entry.refs) for future in self._ready(place.key, besides)]
+        keys = dict.fromkeys(place.key for place in _places_in(entry.refs))
+        parts = [part for part in (self._entry(other, besides) for other in keys) if isinstance(part, Result)]
+        whole = Result(key, values, entry.refs, durable=all(part.durable for part in parts))
+        whole.ready = [future for part in parts for future in part.ready]
         return whole
-
-    def _ready(self, key: str, besides: Mapping[str, Entry] | None) -> Sequence[asyncio.Future[Any]]:
-        entry = self._entry(key, besides)
-        return entry.ready if isinstance(entry, Result) else ()
 
     def _entry(self, key: str, besides: Mapping[str, Entry] | None) -> Entry | None:
         return besides[key] if besides is not None and key in besides else self.get(key)

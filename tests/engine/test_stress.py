@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from engine.conftest import PretendedDevice
+from engine.drawn import NAMES, Seed, resolve
 from engine.graphs import Bench, Lab, entry, library
 from engine.inside import at_rest, device_lane, living_runs
 from engine.steps import Desk, Log, at
-from engine.test_model import NAMES, Seed, Watched, resolve
+from engine.watched import Watched
 from nodegraph.engine import Engine, Event, NodeFinished
 
 # ---- many runs ----

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from nodegraph import NodeError, Seed, node
+from nodegraph import NodeError, Seed, composite, node
 from nodegraph.sdk.values import MAX_SEED
 
 T = TypeVar("T")
@@ -14,10 +14,10 @@ T = TypeVar("T")
 Count = Annotated[int, Field(ge=0, le=10_000)]
 
 
-@node(category="core/list", output_name="items")
+@composite(category="core/list", output_name="items")
 def make_list(*items: T) -> list[T]:
     """Make a list of what is linked, in the order of the links."""
-    return list(items)
+    return list(items)  # of the links themselves: each item stays where it is, and keeps its identity
 
 
 @node(category="core/list", output_name="numbers")
