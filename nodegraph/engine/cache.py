@@ -93,7 +93,7 @@ class Cache:
         try:
             small = small_entry(record)
         except Unreadable:
-            self._give_up(key)
+            self.give_up(key)
             return None
         self.memory.put(key, small)
         return small
@@ -111,7 +111,7 @@ class Cache:
         result = self.memory.find(key, besides)
         if result is None and isinstance(entry, Alias) and besides.keys() >= {key, *keys_of(entry)}:  # it leads to no value
             self.memory.forget(Place(key, ""))
-            self._give_up(key)
+            self.give_up(key)
         return result
 
     def _kind(self, key: str) -> str | None:
@@ -132,14 +132,18 @@ class Cache:
     async def load(self, keys: Sequence[str]) -> dict[str, Result]:
         """Bring results from disk into memory; what could not be read is missing. A key asked for twice is read once."""
         loop = asyncio.get_running_loop()
+        found: dict[str, Result | None] = {}
         for key in keys:
-            if key not in self._loading:
+            held = self.memory.get(key)
+            if isinstance(held, Result):  # another run has brought it since it was looked up
+                found[key] = held
+            elif key not in self._loading:
                 if self._readers is None:
                     self._readers = ThreadPoolExecutor(2, thread_name_prefix="nodegraph-disk")
                 read = loop.run_in_executor(self._readers, self._read, key)
                 self._loading[key] = asyncio.ensure_future(self._arrived(key, read))
-        futures = [(key, self._loading[key]) for key in keys]
-        found = {key: await asyncio.shield(future) for key, future in futures}
+        for key, future in [(key, self._loading[key]) for key in keys if key not in found]:
+            found[key] = await asyncio.shield(future)
         return {key: result for key, result in found.items() if result is not None}
 
     async def _arrived(self, key: str, read: asyncio.Future[tuple[Result, float] | None]) -> Result | None:
@@ -171,7 +175,9 @@ class Cache:
             self.disk.remove([key])
             return None
 
-    def _give_up(self, key: str) -> None:
+    def give_up(self, key: str) -> None:
+        """Find a key no more: what lies under it is not what it should be."""
+        self.memory.forget([Place(key, "")])
         self._unreadable.add(key)
         if self.disk is not None:
             self.disk.remove([key])

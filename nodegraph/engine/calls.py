@@ -21,9 +21,11 @@ from nodegraph.sdk.errors import Cancelled, NodeError, Problem
 from nodegraph.sdk.node import Node
 from nodegraph.sdk.socket import Codec, SocketType
 from nodegraph.sdk.spec import NodeSpec
+from nodegraph.sdk.values import Secret
 from nodegraph.store import Result
 
 if TYPE_CHECKING:
+    from nodegraph.engine.lanes import ThreadLane
     from nodegraph.engine.run import Run
 
 
@@ -49,6 +51,7 @@ class Call:
     small: bool = False
     batch_key: Hashable = None
     taken: bool = False
+    lane: ThreadLane | None = None  # where it waits, or runs
     watched: bool = False  # its inputs are digested before and after
     waiters: list[tuple[Run, int]] = field(default_factory=list)
     task: asyncio.Task[Outcome] | None = None
@@ -57,10 +60,10 @@ class Call:
     def priority(self) -> Priority:
         """Order inside a lane: the run's priority, its age, cheap outputs, items one after another, who was asked for first.
 
-        Nodes are asked for depth first, so what uses a value comes before the next value of its kind.
+        Nodes are asked for depth first, so what uses a value comes before the next value of its kind. A call that several runs
+        want is as urgent as the most urgent of them.
         """
-        rank, items = self.run.order[self.index]
-        return (-self.run.priority, self.run.number, rank, items, self.run.turn[self.index])
+        return min(_place_in_line(run, i) for run, i in ((self.run, self.index), *self.waiters))
 
     @property
     def inputs(self) -> Inputs:
@@ -74,6 +77,11 @@ class Call:
     def abandoned(self) -> bool:
         """Whether nobody wants the result any more."""
         return self.run.ended and all(run.ended for run, _ in self.waiters)
+
+
+def _place_in_line(run: Run, i: int) -> Priority:
+    rank, items = run.order[i]
+    return (-run.priority, run.number, rank, items, run.turn[i])
 
 
 @dataclass(slots=True)
@@ -155,11 +163,27 @@ def failure(path: str, type_id: str, error: BaseException) -> Outcome:
 
 
 def failed(call: Call, error: BaseException) -> Outcome:
-    """A call's exception as its outcome. A fault in the node comes with what the node was given."""
+    """A call's exception as its outcome. A fault in the node comes with what the node was given, and no secret is told."""
     outcome = failure(call.path, call.spec.id, error)
     if outcome.problem is not None and outcome.trace:
         outcome.problem = replace(outcome.problem, got=_described(call))
+    for argument in call.arguments.values():
+        if isinstance(argument, Secret):
+            _keep_secret(outcome, argument)
     return outcome
+
+
+def _keep_secret(outcome: Outcome, secret: Secret) -> None:
+    """Take a secret's value out of whatever the node said."""
+    try:
+        value = secret.reveal()
+    except LookupError:
+        return
+    if value and outcome.problem is not None:
+        told = outcome.problem.to_json().items()
+        words = {name: text.replace(value, "***") if isinstance(text, str) else text for name, text in told}
+        outcome.problem = Problem(**words)  # type: ignore[arg-type]
+        outcome.trace = outcome.trace.replace(value, "***")
 
 
 def _described(call: Call) -> str:

@@ -16,6 +16,7 @@ from nodegraph.engine.losing import skip
 from nodegraph.engine.states import HIT, LOST, QUEUED, THERE, UNSEEN, WAITING
 from nodegraph.engine.structure import counted_link, followed, length
 from nodegraph.graph.plan import PlanLink
+from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.store import Alias, Result
 
 if TYPE_CHECKING:
@@ -137,12 +138,30 @@ def _find(run: Run, i: int, structural: bool) -> bool:
         return False
     found = run.cache.find(run.static[i], divides or not run.engine.costs.is_cheap(spec))
     if isinstance(found, Result):
+        if not _fits(run, i, found):
+            return False
         run.finish(i, found, HIT, "in memory")
         return True
     if found is None or (structural and divides and len(found.keys) > 1):
         return False
     fetch(run, i, run.static[i], found, "on disk")
     return True
+
+
+def _fits(run: Run, i: int, result: Result) -> bool:
+    """Whether a result has the outputs of its node: what lies on disk may be anybody's."""
+    node = run.nodes[i]
+    outputs = node.spec.output_by_name
+    if result.values.keys() != outputs.keys():
+        return False
+    lists = (name for name, ref in (result.refs or {}).items() if isinstance(ref, list))
+    return node.mapped or all(_may_be_list(outputs[name].type) for name in lists)
+
+
+def _may_be_list(expr: TypeExpr) -> bool:
+    if expr.kind in ("optional", "union"):
+        return any(map(_may_be_list, expr.args))
+    return expr.kind in ("list", "var") or expr.name == "json"
 
 
 def fetch(run: Run, i: int, key: str, found: Fetch, reason: str) -> None:
@@ -155,11 +174,12 @@ async def _fetched(run: Run, i: int, key: str, found: Fetch, reason: str) -> Non
     result = run.cache.loaded(key, await run.cache.load(found.keys))
     if run.ended or run.cancelled:
         return
-    if result is not None:
+    if result is not None and _fits(run, i, result):
         if key != run.static[i]:
             run.alias(i, Alias(key), True)
         run.finish(i, result, HIT, reason)
     else:  # it was damaged, or another process has just removed it
+        run.cache.give_up(key)
         run.state[i] = UNSEEN
         drop(run, i)
         demand(run, [i if run.valued[i] else ~i])

@@ -55,15 +55,25 @@ class ThreadLane:
 
     def submit(self, call: Call) -> None:
         """Queue a call; it starts on the loop's next turn, so that others may join it."""
-        self._count += 1
+        call.lane = self
         self._waiting += 1
+        self._push(call)
+        if call.batch_key is not None:
+            self._loop.call_soon(self._pump)
+        else:
+            self._pump()
+
+    def hasten(self, call: Call) -> None:
+        """A call that waits here has become more urgent: it queues once more, where it belongs now."""
+        if not call.taken:
+            self._push(call)
+
+    def _push(self, call: Call) -> None:
+        self._count += 1
         entry = (call.priority, self._count, call)
         heapq.heappush(self._queue, entry)
         if call.batch_key is not None:
             heapq.heappush(self._peers.setdefault(call.batch_key, []), entry)
-            self._loop.call_soon(self._pump)
-        else:
-            self._pump()
 
     def _pump(self) -> None:
         while self._free and self._queue:

@@ -32,6 +32,7 @@ async def run_lazy(run: Run, call: Call) -> None:
     run.state[i] = QUEUED
     call.key = digest(f"{call.key}\0lazy")  # what follows grows it; a node of this type without links has the key so far
     deciding = run.engine.deciding
+    lazy_links = {link.input for link in run.nodes[i].links if link.lazy}
     decided: asyncio.Event | None = None
     known: dict[str, Any] = {}
     waited = 0.0
@@ -61,7 +62,7 @@ async def run_lazy(run: Run, call: Call) -> None:
                 run.alias(i, Alias(call.key), entry.durable)
                 run.finish(i, entry, HIT, f"{where}, chosen inputs came out the same")
                 return
-            if not isinstance(entry, Trace):
+            if not isinstance(entry, Trace) or entry.name not in lazy_links:
                 other = deciding.get(run.static[i])
                 if other is None:
                     break

@@ -251,6 +251,8 @@ class Run:
         running = self.engine.in_flight.get(call.key)
         if running is not None:
             running.waiters.append((self, call.index))
+            if running.lane is not None and self.priority > running.run.priority:
+                running.lane.hasten(running)
             return
         self.engine.in_flight[call.key] = call
         cheap = call.small and call.spec.lane == "cpu" and call.node.context_parameter is None

@@ -5,7 +5,7 @@ Two kinds: tensors with their meaning (`Latent`, `Conditioning`, `Schedule`, `De
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -14,7 +14,16 @@ from nodegraph import SocketType, socket
 from nodegraph_nodes.pictures import png_artifact
 from nodegraph_nodes.tensors import codec, describe, generation, storages, to_device, to_host
 
-CODEC = codec(lambda name: globals()[name])
+
+def _class_named(name: str) -> type:
+    """A dataclass of this module. Raises LookupError for anything else: what is read may have been written by anybody."""
+    found = globals().get(name) if isinstance(name, str) else None
+    if not isinstance(found, type) or not is_dataclass(found) or found.__module__ != __name__:
+        raise LookupError(f"There is no type {name!r} here.")
+    return found
+
+
+CODEC = codec(_class_named)
 """Writes and reads every type of this module, and values that hold one another (a guidance holds conditionings)."""
 
 _TENSORS: dict[str, Any] = {

@@ -158,7 +158,7 @@ def shuffle(path: Path, dice: random.Random) -> None:
     """Put another record's file there, which is whole."""
     others = sorted(path.parents[1].rglob("*.safetensors"))
     with contextlib.suppress(FileNotFoundError, shutil.SameFileError):
-        shutil.copyfile(dice.choice(others), path)
+        shutil.copyfile(dice.choice(others or [path]), path)
 
 
 Harm = Callable[[Path, random.Random], None]
@@ -197,7 +197,7 @@ class Vandal(threading.Thread):
     def __init__(self, act: Callable[[random.Random], None], pause: float) -> None:
         super().__init__(daemon=True)
         self._act, self._pause, self._over = act, pause, threading.Event()
-        self.acts = 0
+        self.acts, self.whole = 0, False
 
     def run(self) -> None:
         dice = random.Random(7)
@@ -205,6 +205,7 @@ class Vandal(threading.Thread):
             with contextlib.suppress(OSError):
                 self._act(dice)
             self.acts += 1
+        self.whole = True
 
     def __enter__(self) -> Vandal:
         self.start()
@@ -213,6 +214,7 @@ class Vandal(threading.Thread):
     def __exit__(self, *rest: object) -> None:
         self._over.set()
         self.join()
+        assert self.whole, "it failed"
         assert self.acts > 5, "it came too late"
 
 

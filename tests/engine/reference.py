@@ -544,6 +544,7 @@ KINDS = _all(
     Kind("join", {"things": THING}, _ONE, many="things"),
     Kind("gather", {"things": THING}, _LIST, many="things"),
     Kind("count", {"things": THINGS}, _VALUE),
+    Kind("bundle", {"things": THINGS}, _ONE),
     Kind("fail_odd", {"a": INT}, _VALUE),
     Kind("fail_heavy", {"thing": THING}, _ONE),
     Kind("weather", {"a": INT}, _VALUE, never=True),

@@ -38,7 +38,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "pair": lambda a, b: (min(a, b), max(a, b)),
     "even": lambda a: a % 2 == 0,
     "above_one": lambda a: a > 1,
-    "few": lambda count: list(range(count % 4)),
+    "few": lambda count: [(count + i) % 3 for i in range(count % 4)],
     "total": lambda items: sum(items) % 9,
     "sum_all": lambda items: sum(items) % 9,
     "make": lambda content: term("make", content),
@@ -53,6 +53,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "join": lambda things: term("join", things),
     "gather": lambda things: [term("gather", things, i) for i in range(len(things))],
     "count": lambda things: len(things),
+    "bundle": lambda things: term("bundle", things),
     "fail_odd": odd_fails,
     "fail_heavy": lambda thing: term("fail_heavy", thing, odd_fails(int(thing[-1], 16))),
     "weather": lambda a, today: (a + today) % 9,
@@ -224,6 +225,10 @@ class World:
         @node()
         def count(things: list[Thing]) -> int:
             return did("count", things=things)
+
+        @node(output_name="thing")
+        def bundle(things: list[Thing]) -> Thing:
+            return did("bundle", things=things)
 
         @node()
         def fail_odd(a: int) -> int:

@@ -150,7 +150,6 @@ async def test_outputs_that_are_handed_over_are_not_kept() -> None:
     assert most <= BUDGET // MIB + WORKING
 
 
-@pytest.mark.xfail(strict=True, reason="a run is a cycle: see test_found")
 async def test_outputs_that_are_kept_stay_to_the_end_of_the_run_and_no_longer() -> None:
     nodes = {f"n{i}": at("first", number=i) for i in range(20)}
     living = Living()
@@ -159,5 +158,6 @@ async def test_outputs_that_are_kept_stay_to_the_end_of_the_run_and_no_longer() 
         result = await engine.run(plan)
         assert len(result.outputs) == len(living.alive) == 20
         del result
-        await asyncio.sleep(0)
-        assert len(living.alive) == 0
+        async with asyncio.timeout(5):
+            while living.alive:  # noqa: ASYNC110 (the lane's thread may not have left the call's frame yet)
+                await asyncio.sleep(0.001)

@@ -27,7 +27,9 @@ from nodegraph.store.memory import HOST
 
 choice = st.integers(0, 9999)
 share = st.sampled_from([0.15, 0.4, 1.0])
-seeds = st.tuples(st.sampled_from(NAMES), st.tuples(choice, choice, choice))
+seeds = st.tuples(st.integers(0, 11), st.tuples(choice, choice, choice))
+kinds = st.lists(st.sampled_from(NAMES), min_size=2, max_size=12)
+"""Each example has a few kinds of nodes, so that these meet one another often (swarm testing)."""
 likenesses = st.lists(st.tuples(choice, st.integers(0, 2), choice), max_size=4)
 """Nodes like others but for one choice: keys that are nearly the same are where mistakes show."""
 
@@ -39,16 +41,18 @@ class EngineMachine(RuleBasedStateMachine):
         number=st.integers(0, 2**32),
         disk=st.booleans(),
         dear=st.sampled_from([True, True, False]),
+        kinds=kinds,
         nodes=st.lists(seeds, min_size=1, max_size=12),
         alike=likenesses,
     )
-    def begin(self, number: int, disk: bool, dear: bool, nodes: list[Any], alike: list[Any]) -> None:
+    def begin(self, number: int, disk: bool, dear: bool, kinds: list[str], nodes: list[Any], alike: list[Any]) -> None:
         self.random = Random(number)
         self.loop = SimulatedLoop(self.random)
         self.watched = Watched(self.loop, disk, dear)
         for each in self.watched._patches:
             each.start()
         self.count = 0
+        self.kinds = kinds
         self.seeds: list[Seed] = []
         for kind, choices in nodes:
             self._add(kind, choices)
@@ -57,8 +61,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.last: tuple[Graph, list[str], bool] | None = None
         self.loop.within(self.watched.start())
 
-    def _add(self, kind: str, choices: tuple[int, int, int]) -> None:
-        self.seeds.append(Seed(self.count, kind, choices))
+    def _add(self, kind: int | str, choices: tuple[int, int, int]) -> None:
+        name = kind if isinstance(kind, str) else self.kinds[kind % len(self.kinds)]
+        self.seeds.append(Seed(self.count, name, choices))
         self.count += 1
 
     def _add_like(self, at: int, field: int, value: int) -> None:
