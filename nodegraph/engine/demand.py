@@ -6,8 +6,9 @@ by those who are linked to them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine.cache import Fetch
 from nodegraph.engine.gather import values_of_composite
@@ -154,14 +155,21 @@ def _fits(run: Run, i: int, result: Result) -> bool:
     outputs = node.spec.output_by_name
     if result.values.keys() != outputs.keys():
         return False
-    lists = (name for name, ref in (result.refs or {}).items() if isinstance(ref, list))
-    return node.mapped or all(_may_be_list(outputs[name].type) for name in lists)
+    mapped = max((link.depth for link in node.links if link.mode == "map"), default=int(node.mapped))
+    return all(_nesting(ref) <= mapped + _levels(outputs[name].type) for name, ref in (result.refs or {}).items())
 
 
-def _may_be_list(expr: TypeExpr) -> bool:
+def _nesting(ref: Any) -> int:
+    return 1 + max(map(_nesting, ref), default=0) if isinstance(ref, list) else 0
+
+
+def _levels(expr: TypeExpr) -> float:
+    """How deep lists of this type may be nested."""
+    if expr.kind == "list":
+        return 1 + _levels(expr.item)
     if expr.kind in ("optional", "union"):
-        return any(map(_may_be_list, expr.args))
-    return expr.kind in ("list", "var") or expr.name == "json"
+        return max(map(_levels, expr.args))
+    return math.inf if expr.kind == "var" or expr.name == "json" else 0
 
 
 def fetch(run: Run, i: int, key: str, found: Fetch, reason: str) -> None:

@@ -2,7 +2,8 @@
 
 What a round is given as JSON it holds as typed values, everything else comes over links; so the keys of a round tell of
 nothing but what it is given, and a change recomputes the rounds that it reaches. Of a list of anything else only the number of
-items has to be known. A while does not know its next round: a node of the type `Iteration.then` waits for the truth, and carries on.
+items has to be known. A while does not know its next round: a node of the type `Iteration.then` waits for the truth, and
+carries on.
 """
 
 from __future__ import annotations

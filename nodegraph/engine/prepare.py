@@ -43,7 +43,7 @@ def extend_static_keys(
 ) -> None:
     """Add the keys of the nodes that have none yet.
 
-    Links from nodes that had to be `known` by now, or that are in `results` as lists, count by their value or by where their item
+    Links from nodes that had to be `known` by now, or that bring an item of a list, count by their value or by where the item
     lies. All others count by their source's static key, even where the result is there: that is a matter of luck, and a static
     key is to be the same in every run. Raises NodeError for missing files.
     """

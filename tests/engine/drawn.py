@@ -107,3 +107,16 @@ def as_document(graph: Graph) -> dict[str, Any]:
             "links": links,
         } | ({"disabled": True} if made.disabled else {})
     return {"nodegraph": 1, "id": "model", "nodes": nodes, "subgraphs": BODIES, "interface": {"outputs": {}}}
+
+
+def described(graph: Graph) -> str:
+    """A graph in a few words per node, for people who read a failure."""
+    signs = {"direct": "", "wrap": "[]", "map": "*"}
+
+    def one(made: Made) -> str:
+        given = [f"{name}={value}" for name, value in made.values.items()]
+        for name, found in made.sources.items():
+            given.append(f"{name}={'+'.join(f'{signs[s.mode]}{s.node}.{s.output}' for s in found)}")
+        return f"{'off ' if made.disabled else ''}{made.kind}({', '.join(given)})"
+
+    return "; ".join(f"{name} = {one(made)}" for name, made in graph.items())

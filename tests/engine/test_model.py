@@ -18,7 +18,7 @@ from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from engine.drawn import NAMES, Graph, Seed, as_document, resolve
+from engine.drawn import NAMES, Graph, Seed, described, resolve
 from engine.reference import KINDS, Lost, Reference
 from engine.simulated import SimulatedLoop
 from engine.watched import AMPLE, Watched, has_empty
@@ -127,7 +127,7 @@ class EngineMachine(RuleBasedStateMachine):
         wanted = self._wanted(graph, part)
         if not wanted:
             return
-        note(f"{as_document(graph)['nodes']}\nwanted {wanted}")
+        note(f"{described(graph)}\nwanted: {' '.join(wanted)}")
         self._do(self.watched.run(graph, wanted, piecewise, exact=exact))
         self.last = (graph, wanted, exact)
 
@@ -155,7 +155,7 @@ class EngineMachine(RuleBasedStateMachine):
             if not wanted:
                 continue
             work = self.watched.run(graph, wanted, exact=exact, priority=priority)
-            note(f"{as_document(graph)['nodes']}\nwanted {wanted}, cancelled after {turns}")
+            note(f"{described(graph)}\nwanted: {' '.join(wanted)}, cancelled after {turns}")
             task = asyncio.ensure_future(work)
             tasks.append(asyncio.ensure_future(self._cancelled(task, turns)) if turns is not None else task)
         await asyncio.gather(*tasks)
