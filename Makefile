@@ -40,12 +40,13 @@ format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-soak: $(VENV)/.dev  ## The property tests with many more examples
+soak: $(VENV)/.dev  ## The property and crash tests with many more examples
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "not slow or slow" -q
 
 bench: $(VENV)/.dev  ## The benchmarks behind benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/text_to_image.py
+	$(BIN)/python benchmarks/batching.py --svg docs/pictures/batches.svg
 
 clean:  ## Remove what the targets above made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -200,18 +200,13 @@ def test_a_pack_whose_source_changed_misses_and_gives_what_it_now_gives(shop: Sh
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flaw", ["encode", "decode"])
-def test_a_codec_that_fails_is_told_without_a_trace(shop: Shop, flaw: str) -> None:
-    told = ""
-    for _ in range(2):  # written by the first, read by the second
-        process = shop.run(step_seconds=0.006, flaw=flaw)
-        out, err = process.communicate(timeout=PATIENCE_SECONDS)
-        assert process.returncode == 0, err
-        assert (shop.path / json.loads(out)["outputs"]["text"][0]["path"]).read_text() == right()
-        told += err
-    assert "Traceback" not in told
-    assert "slow/step" in told
-    assert f"this codec cannot {'write' if flaw == 'encode' else 'read'}" in told
+def test_a_codec_that_fails_is_told_without_a_trace(shop: Shop) -> None:
+    process = shop.run(step_seconds=0.006, flaw="encode")
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, err
+    assert (shop.path / json.loads(out)["outputs"]["text"][0]["path"]).read_text() == right()
+    assert "Traceback" not in err
+    assert err.count("Results of slow/step are not kept on disk: CodecFault: this codec cannot write") == 1
 
 
 @pytest.mark.slow
@@ -234,8 +229,7 @@ def test_a_full_or_read_only_data_folder_costs_a_run_only_what_it_would_have_kep
 def test_clearing_the_cache_beside_a_run_does_it_no_harm(shop: Shop) -> None:
     process = shop.run(step_seconds=0.06)
     wait_for_lines(process, shop.place, 5)
-    for what in (("clear", "--yes"), ("gc",)):
-        other = shop.command("cache", *what)
+    for other in [shop.command("cache", "clear", "--yes"), shop.command("cache", "gc")]:  # both at once
         out, err = other.communicate(timeout=PATIENCE_SECONDS)
         assert other.returncode == 0, out + err
         assert "Traceback" not in err

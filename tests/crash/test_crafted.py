@@ -29,7 +29,7 @@ from nodegraph.graph import compile_document
 from nodegraph.graph.document import document_from
 from nodegraph.store import DiskTier
 
-STEPS = 3
+STEPS = 1
 RIGHT = expected(steps=STEPS)
 
 

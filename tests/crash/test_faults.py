@@ -18,9 +18,9 @@ from crash.disks import small_disk
 from crash.story import Place, Report, expected
 from nodegraph.store import DiskTier
 
-STEPS = 8
+STEPS = 4
 RIGHT = expected(steps=STEPS)
-TIMES = 30 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 4
+TIMES = 30 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 3
 SHORT: dict[str, Any] = {"steps": STEPS, "window": 0.02}
 
 pytestmark = pytest.mark.slow

@@ -161,7 +161,8 @@ class Watched:
         """Nothing was computed that was not needed, nor more often than it was lost."""
         for found, times in self.world.log.items():
             assert found in self.needed, f"nothing wanted needs {found}"
-            allowed = len(self.needed[found]) + self.lost[found] + (self.traces_lost if KINDS[found[0]].lazy else 0)
+            places, lost = len(self.needed[found]), self.lost[found]
+            allowed = places * (1 + lost + self.traces_lost) if KINDS[found[0]].lazy else places + lost
             assert times <= allowed or found in self.failing, f"{times} times, {allowed} would do: {found}"
         if self.engine.cache.disk is not None:
             kept_here = [key for key, found in self.labels.items() if found[0] in ("kept_here", "fresh", "weather")]
