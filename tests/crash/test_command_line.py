@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,14 @@ def data_folder_for(path: Path, known: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def known(data_folder: Path) -> Path:
-    """A data folder in which the shipped packs are described already, which takes seconds."""
+def known(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which the packs are described already, which takes seconds."""
     installed_catalog(data_folder / "catalog")
-    return data_folder
+    return Path(shutil.copytree(data_folder, tmp_path_factory.mktemp("known") / "data", ignore=_all_but_catalog))
+
+
+def _all_but_catalog(folder: str, names: list[str]) -> list[str]:
+    return [] if Path(folder).name == "catalog" else [name for name in names if name != "catalog"]
 
 
 def states(report: Any, part: str) -> dict[str, tuple[str, str]]:
@@ -166,8 +171,11 @@ def right(salt: bytes = pack.SALT) -> str:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, known: Path) -> Shop:
-    return Shop(tmp_path, known)
+def shop(tmp_path: Path, known: Path) -> Iterator[Shop]:
+    shop = Shop(tmp_path, known)
+    catalog = shop.data / "catalog"
+    yield shop
+    shutil.copytree(catalog, known / "catalog", dirs_exist_ok=True)  # the next shop's pack is the same
 
 
 def wait_for_lines(process: subprocess.Popen[str], place: Place, least: int) -> None:

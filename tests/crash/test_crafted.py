@@ -101,6 +101,16 @@ def row(**fields: Any) -> Change:
     return change
 
 
+def encoded(name: Any) -> Change:
+    """The outline said to be in another encoding."""
+    return lambda parts: crafted(parts, encoding=name)
+
+
+def values(*given: Any) -> tuple[Any, ...]:
+    """Values of all kinds."""
+    return given
+
+
 def socket_fields(**fields: Any) -> Callable[[Any], Any]:
     def change(old: Any) -> Any:
         if "list" in old:
@@ -115,7 +125,7 @@ DEEP = "[" * 900 + "]" * 900
 DEEPER = "[" * 100_000 + "]" * 100_000
 
 RESULTS: dict[str, Change] = {
-    **{f"data {value!r}": outline(data=value) for value in (5, None, [], {}, "text", {"bogus": {"json": 1}})},
+    **{f"data {value!r}": outline(data=value) for value in values(5, None, [], {}, "text", {"bogus": {"json": 1}})},
     "one output more": outline(data=lambda data: {**data, "more": {"json": 1}}),
     "a number where a state belongs": outline(data=each({"json": 1})),
     "nothing where a state belongs": outline(data=each({"json": None})),
@@ -151,10 +161,7 @@ RESULTS: dict[str, Change] = {
         outline=f'{{"key": "{parts.outline["key"]}", "kind": "result", "type": "crash/step", "seconds": 1, '
         f'"data": {{"state": {{"json": {DEEP}}}}}}}'
     ),
-    **{
-        f"encoding {name}": lambda parts, name=name: crafted(parts, encoding=name) for name in ("latin-1", "zlib", "idna", "no")
-    },
-    "an encoding that is a number": lambda parts: crafted(parts, encoding=5),
+    **{f"encoding {name!r}": encoded(name) for name in values("latin-1", "zlib", "idna", "no", 5)},
     "a table of nothing": lambda parts: parts._replace(table={}),
     "a table of numbers": lambda parts: parts._replace(table=dict.fromkeys(parts.table, 5)),
     "no dtype": row(dtype=None),
@@ -214,7 +221,7 @@ UNFIT: dict[str, Change] = {
 """Aliases that only the node whose key they stand under can tell from its own."""
 
 TRACES: dict[str, Change] = {
-    **{f"data {value!r}": outline(data=value) for value in (5, None, [], {}, ["one"])},
+    **{f"data {value!r}": outline(data=value) for value in values(5, None, [], {}, ["one"])},
     "the other input": outline(data="other"),
     "an alias instead": outline(kind="alias"),
     "a result instead": outline(kind="result"),

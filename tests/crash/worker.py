@@ -46,7 +46,7 @@ class Options:
     file_limit: int | None = None
     nobody: bool = False
     no_clock: bool = False
-    step_seconds: float = 0.006
+    step_seconds: float = 0.006  # what takes less than 5 ms would not be written
     flaw: str = ""
 
 

@@ -70,7 +70,7 @@ def _made(seed: Seed, graph: Graph) -> Made | None:
             for output, given in made.outputs.items()
             if (mode := _how(given, target, kind.strict or declared == ANY))
         ]
-        fits.sort(key=lambda source: ((int(source.node[1:]) + 1) * (2 * choice + 1) * 2654435761 % 2**32, source.output))
+        fits.sort(key=lambda source: _shuffled(source, choice))
         if name == kind.many:
             sources[name] = tuple(fits[: choice % 4])
         elif target in (INT, INTS) and (choice % 5 == 0 or not fits) and not (kind.lazy and fits):
@@ -89,6 +89,23 @@ def _made(seed: Seed, graph: Graph) -> Made | None:
     if any(source.mode == "map" for found in sources.values() for source in found):
         outputs = {name: (base, depth + 1) for name, (base, depth) in outputs.items()}
     return Made(seed.kind, values, sources, outputs) if all(depth <= 2 for _, depth in outputs.values()) else None
+
+
+def _shuffled(source: Source, choice: int) -> int:
+    """An order that a choice makes, the same for the same node and output whatever else there is: edits stay local."""
+    return (int(source.node[1:]) * 4 + len(source.output) % 4 + 1) * (2 * choice + 1) * 2654435761 % 2**32
+
+
+def behind(graph: Graph, wanted: Iterable[str]) -> Graph:
+    """The nodes that lead to what is wanted."""
+    found: Graph = {}
+    stack = list(wanted)
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found[name] = graph[name]
+            stack += [source.node for sources in graph[name].sources.values() for source in sources]
+    return found
 
 
 def as_document(graph: Graph) -> dict[str, Any]:

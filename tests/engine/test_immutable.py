@@ -263,9 +263,7 @@ async def test_a_users_mistake_is_told_in_the_words_of_the_node() -> None:
     assert (problem.expected, problem.got) == ("64 x 64", "2 x 3")
 
 
-@pytest.mark.parametrize(
-    "kind", ["fetch", *(pytest.param(kind) for kind in ("tell", "refuse_telling", "tell_with_cause"))]
-)
+@pytest.mark.parametrize("kind", ["fetch", *(pytest.param(kind) for kind in ("tell", "refuse_telling", "tell_with_cause"))])
 async def test_a_secrets_value_is_in_no_error_whatever_the_node_says(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODEGRAPH_SECRET_HUB", "hunter2-0123456789")
     nodes = {"c": at(kind, token="hub", **({} if kind in ("refuse_telling", "tell_with_cause") else {"url": "https://hub"}))}

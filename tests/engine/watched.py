@@ -44,6 +44,7 @@ class Watched:
         self.traces_lost = 0
         self.labels: dict[str, Label] = {}  # by the engine's key
         self.modes: dict[str, bool] = {}
+        self.done: set[tuple[Label, bool]] = set()  # what was computed at least once, exact or not
         self.budget = AMPLE
         self._patches = [
             patch.object(costs_module, "CHEAP_SECONDS", 0.0 if dear else 1e9),
@@ -66,8 +67,10 @@ class Watched:
             if outcome.values is not None and call.spec.id.startswith("m/"):
                 lazy = any(isinstance(value, Lazy) for value in call.arguments.values()) or call.node.has_lazy
                 given = ({call.node.variadic: []} if call.node.variadic else {}) | call.arguments
+                given |= {"today": self.world.today} if call.spec.cache == "never" else {}
                 self.labels[call.key] = self.world.last if lazy else label(call.node.name, given)
-                self.modes[call.key] = call.run.options.exact or call.node.name != "step"
+                self.modes[call.key] = exact_or_not(call.node.name, call.run.options.exact)
+                self.done.add((self.labels[call.key], self.modes[call.key]))
             return keep(call, outcome)
 
         def putting(key: str, *arguments: Any, **options: Any) -> None:
@@ -118,6 +121,14 @@ class Watched:
         for key in held:
             self.leaves(key)
 
+    def keys_of(self, found: Label, exact: bool) -> int:
+        """How many keys a computation goes by: more than one where lists of the same things were put together otherwise."""
+        kind = KINDS[found[0]]
+        places = self.needed.get(found, set())
+        if kind.lazy:
+            return len({place[:-1] for place in places})
+        return len([place for place in places if not kind.batched or place[1] == exact])
+
     def present(self) -> frozenset[Label]:
         return frozenset((self.labels[key], self.modes[key]) for key in self.labels if self.is_there(key))  # type: ignore[misc]
 
@@ -139,13 +150,18 @@ class Watched:
         self.failing |= reference.failing
         return reference
 
-    async def run(self, graph: Graph, wanted: list[str], piecewise: bool = False, **options: Any) -> None:
+    async def run(self, graph: Graph, wanted: list[str], piecewise: bool = False, **options: Any) -> Reference:
+        """Run a document and compare what it gives."""
         reference = self.expect(graph, wanted, options.get("exact", True))
         came: list[RunOutput] = []
         if piecewise:
             options |= {"receiver": came.append, "keep": False}
         result = await self.engine.run(self.plan(graph, wanted), RunOptions(**options))
         compare(reference, graph, wanted, result, came if piecewise else result.outputs)
+        if not reference.failing:
+            needed = {(found, exact_or_not(found[0], reference.exact)) for found in reference.needed.values()}
+            assert needed <= self.done, f"never computed: {needed - self.done}"
+        return reference
 
     async def settle(self) -> None:
         """Until nothing is under way; a thing that stays under way is a leak."""
@@ -164,11 +180,18 @@ class Watched:
             places, lost = len(self.needed[found]), self.lost[found]
             allowed = places * (1 + lost + self.traces_lost) if KINDS[found[0]].lazy else places + lost
             assert times <= allowed or found in self.failing, f"{times} times, {allowed} would do: {found}"
+        never = [key for key, found in self.labels.items() if KINDS[found[0]].never]
+        assert not [key for key in never if key in self.engine.memory._entries], "kept against the node's will"
         if self.engine.cache.disk is not None:
-            kept_here = [key for key, found in self.labels.items() if found[0] in ("kept_here", "fresh", "weather")]
-            assert not any(map(self.engine.cache.disk.kind, kept_here)), "on disk against the node's will"
+            never += [key for key, found in self.labels.items() if found[0] == "kept_here"]
+            assert not any(map(self.engine.cache.disk.kind, never)), "on disk against the node's will"
         memory = self.engine.memory
         assert memory.used_bytes <= memory.budget_bytes
+
+
+def exact_or_not(kind: str, exact: bool) -> bool:
+    """Whether a computation counts as exact: what cannot run in batches always does."""
+    return exact or not KINDS[kind].batched
 
 
 def compare(reference: Reference, graph: Graph, wanted: list[str], result: RunResult, outputs: list[RunOutput]) -> None:
