@@ -143,7 +143,7 @@ def warm(rounds: int) -> dict[str, Any]:
 
         ours(0)
         assert session._engine is not None
-        thread = session._engine._devices[0]._pool
+        thread = session._engine._devices.lanes[0]._pool
         bares = {"bare": thread.submit(load_bare).result(), "bare_channels_last": thread.submit(load_bare, True).result()}
         prompts = {name: thread.submit(encode_bare, bare, PROMPT).result() for name, bare in bares.items()}
         ways: dict[str, Callable[[int], Any]] = {"nodegraph": lambda seed: ours(seed, ["denoise"])}
