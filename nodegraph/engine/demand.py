@@ -139,7 +139,8 @@ def _find(run: Run, i: int, structural: bool) -> bool:
         return False
     found = run.cache.find(run.static[i], divides or not run.engine.costs.is_cheap(spec))
     if isinstance(found, Result):
-        if not _fits(run, i, found):
+        led_here = found.key != run.static[i] or found.refs is not None  # by an alias, which may be anybody's
+        if led_here and not _fits(run, i, found):
             return False
         run.finish(i, found, HIT, "in memory")
         return True

@@ -9,7 +9,22 @@ from typing import Any, NamedTuple
 from engine.reference import ANY, BODIES_OF, INT, INTS, KINDS, Type
 from engine.terms import BODIES
 
-OFTEN = ["grow", "step", "gather", "few_things", "few", "denoise", "grow_all", "switch", "pick", "countdown", "weigh", "join"]
+OFTEN = [
+    "grow",
+    "step",
+    "gather",
+    "few_things",
+    "few",
+    "denoise",
+    "grow_all",
+    "switch",
+    "pick",
+    "countdown",
+    "weigh",
+    "join",
+    "two",
+    "forecast",
+]
 NAMES = sorted(KINDS) + OFTEN
 
 
@@ -91,9 +106,10 @@ def _made(seed: Seed, graph: Graph) -> Made | None:
     return Made(seed.kind, values, sources, outputs) if all(depth <= 2 for _, depth in outputs.values()) else None
 
 
-def _shuffled(source: Source, choice: int) -> int:
-    """An order that a choice makes, the same for the same node and output whatever else there is: edits stay local."""
-    return (int(source.node[1:]) * 4 + len(source.output) % 4 + 1) * (2 * choice + 1) * 2654435761 % 2**32
+def _shuffled(source: Source, choice: int) -> tuple[int, str]:
+    """An order that a choice makes, the same whatever else there is: edits stay local. The last bit chooses among outputs."""
+    output = source.output if choice % 2 else source.output[::-1]
+    return (int(source.node[1:]) + 1) * (choice // 2 * 2 + 1) * 2654435761 % 2**32, output
 
 
 def behind(graph: Graph, wanted: Iterable[str]) -> Graph:

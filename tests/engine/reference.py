@@ -372,6 +372,7 @@ class Reference:
     cached: frozenset[Key] = frozenset()
     needed: dict[Key, Label] = field(default_factory=dict)
     failing: set[Label] = field(default_factory=set)
+    whole: bool = True  # set by who compares: whether nothing was lost
     _nodes: dict[str, dict[str, Cell]] = field(default_factory=dict)
 
     def node(self, name: str) -> dict[str, Cell]:
