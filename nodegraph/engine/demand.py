@@ -156,6 +156,8 @@ def _fits(run: Run, i: int, result: Result) -> bool:
     outputs = node.spec.output_by_name
     if result.values.keys() != outputs.keys():
         return False
+    if result.refs is None:
+        return True
     mapped = max((link.depth for link in node.links if link.mode == "map"), default=int(node.mapped))
     return all(_nesting(ref) <= mapped + _levels(outputs[name].type) for name, ref in (result.refs or {}).items())
 
