@@ -38,11 +38,25 @@ class NodeEntry(_Part):
 
 
 class InterfaceInput(_Part):
-    """A public input: it sets every `node.input` in `to`."""
+    """A public input: it sets every `node.input` in `to`.
+
+    Inputs are shown in the order of the file, those of one `group` together. `minimum`, `maximum`, `step` and `choices` may only
+    narrow what the nodes take. `default` is what a form goes back to, and what a subgraph has that is used without a value.
+    """
 
     to: list[str]
     title: str = ""
     description: str = ""
+    group: str = ""
+    default: Any = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    step: int | float | None = None
+    choices: list[Any] | None = None
+
+
+INPUT_RULES = ("default", "minimum", "maximum", "step", "choices")
+"""What an interface input may say of its values, beyond what the nodes say."""
 
 
 class Interface(_Part):
@@ -53,9 +67,13 @@ class Interface(_Part):
 
 
 class Subgraph(_Part):
-    """A workflow inside a document, under a name: what nodes that iterate run once per round."""
+    """A workflow under a name: a node of the type `subgraph/NAME`, or what nodes that iterate run once per round.
+
+    It lies inside the document, or (`file`) in a workflow file of its own.
+    """
 
     title: str = ""
+    file: str = ""
     nodes: dict[str, NodeEntry] = Field(default_factory=dict)
     interface: Interface = Field(default_factory=Interface)
     layout: dict[str, Any] = Field(default_factory=dict)
@@ -178,6 +196,7 @@ def to_json(document: Document) -> dict[str, Any]:
 def _subgraph_json(subgraph: Subgraph) -> dict[str, Any]:
     known = {
         "title": subgraph.title,
+        "file": subgraph.file,
         "nodes": _nodes_json(subgraph.nodes),
         "interface": _interface_json(subgraph.interface),
         "layout": _sorted(subgraph.layout),
@@ -206,8 +225,9 @@ def _node_json(node: NodeEntry) -> dict[str, Any]:
 
 
 def _input_json(item: InterfaceInput) -> dict[str, Any]:
-    known = {"to": item.to, "title": item.title, "description": item.description}
-    return _filled(known, but="to") | _extra(item)
+    known = {"to": item.to, "title": item.title, "description": item.description, "group": item.group}
+    rules = {name: _sorted(getattr(item, name)) for name in INPUT_RULES if name in item.model_fields_set}
+    return _filled(known, but="to") | rules | _extra(item)
 
 
 def _filled(parts: dict[str, Any], but: str = "") -> dict[str, Any]:
