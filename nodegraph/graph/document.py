@@ -40,8 +40,8 @@ class NodeEntry(_Part):
 class InterfaceInput(_Part):
     """A public input: it sets every `node.input` in `to`.
 
-    Inputs are shown in the order of the file, those of one `group` together. `minimum`, `maximum`, `step` and `choices` may only
-    narrow what the nodes take. `default` is what a form goes back to, and what a subgraph has that is used without a value.
+    Inputs are shown in the order of the file, those of one `group` together. `minimum`, `maximum`, `step` and `choices` may
+    only narrow what the nodes take. `default` is what a form goes back to, and what a subgraph has that is used without a value.
     """
 
     to: list[str]
