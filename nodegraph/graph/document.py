@@ -41,7 +41,7 @@ class InterfaceInput(_Part):
     """A public input: it sets every `node.input` in `to`.
 
     Inputs are shown in the order of the file, those of one `group` together. `minimum`, `maximum`, `step` and `choices` may
-    only narrow what the nodes take. `default` is what a form goes back to, and what a subgraph has that is used without a value.
+    only narrow what the nodes take. `default` is what a form goes back to, and what a subgraph uses that is given nothing.
     """
 
     to: list[str]
