@@ -8,11 +8,12 @@ from typing import Any
 from nodegraph.engine.calls import spread
 from nodegraph.engine.iterate import iterate
 from nodegraph.engine.library import Library
-from nodegraph.engine.parts import Parts, joined
+from nodegraph.engine.parts import Parts
 from nodegraph.graph.compiling import compile_fragment
 from nodegraph.graph.document import Document, NodeEntry
 from nodegraph.graph.links import OUTER
 from nodegraph.graph.plan import PlanLink, PlanNode
+from nodegraph.graph.stamping import joined
 from nodegraph.sdk.builder import GraphBuilder, Link
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem
 from nodegraph.sdk.typeexpr import TypeExpr

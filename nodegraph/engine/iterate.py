@@ -8,26 +8,14 @@ carries on.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from nodegraph.engine.builtin import CONSTANT
-from nodegraph.engine.parts import Parts, joined
+from nodegraph.engine.parts import Parts
 from nodegraph.graph.iteration import COUNT, GO_ON, MOST_ROUNDS, STATE
 from nodegraph.graph.plan import Iteration, PlanLink, PlanNode
-from nodegraph.graph.values import BadValue, accept
+from nodegraph.graph.stamping import Bound, Given, Stamp
 from nodegraph.sdk.errors import NodeError, Problem
-
-
-class Given(NamedTuple):
-    """A JSON value that is known."""
-
-    value: Any
-
-
-Bound = Given | PlanLink
-"""What an input of the body is given: a value, or a link into the run's plan."""
 
 
 class TooManyRounds(NodeError):
@@ -48,6 +36,10 @@ def iterate(node: PlanNode, iteration: Iteration, values: Mapping[str, Any], bas
     """
     if node.spec.iterates == "while":
         return _next_round(node, iteration, values, base)
+    if node.spec.iterates == "once":
+        stamp = Stamp(iteration.body, node.id, base, values, _unknown(node, values))
+        outputs = {name: stamp.link(bound, f".{name}") for name, bound in stamp.once().items()}
+        return Parts(stamp.nodes, {**outputs})
     return _all_rounds(node, iteration, values, base)
 
 
@@ -64,7 +56,7 @@ def _all_rounds(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
     if size > limit:
         hint = f"Raise the limit, at most to {MOST_ROUNDS:,}, or give it fewer items."
         raise TooManyRounds(node.id, limit, "There are more items than the limit; no round was done.", f"{size:,} items", hint)
-    rounds = _Rounds(node, iteration, values, node.id, base)
+    rounds = Stamp(iteration.body, node.id, base, values, _unknown(node, values))
 
     def item(i: int) -> Bound:
         if "items" in values:
@@ -73,7 +65,7 @@ def _all_rounds(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
         return items._replace(mode="direct", item=items.item if items.mode == "wrap" else (*items.item, i))
 
     if node.spec.iterates == "map":
-        given = [rounds.add(i, {"item": item(i)}) for i in range(size)]
+        given = [rounds.round(i, {"item": item(i)}) for i in range(size)]
         names = [output.name for output in node.spec.outputs]
         outputs = {name: [rounds.link(found[name], f"[{i}].{name}") for i, found in enumerate(given)] for name in names}
         return Parts(rounds.nodes, {**outputs})
@@ -81,7 +73,7 @@ def _all_rounds(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
     if size == 0 and state == Given(None):
         raise NodeError("There is neither an item nor an initial state, so there is nothing to give.", socket="initial")
     for i in range(size):
-        state = rounds.add(i, {"item": item(i), "state": state})["state"]
+        state = rounds.round(i, {"item": item(i), "state": state})["state"]
     return Parts(rounds.nodes, {"state": rounds.link(state, ".state")})
 
 
@@ -89,7 +81,7 @@ def _next_round(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
     """One round of a while, and a node that waits for what it gives; or, when it was the last, the result."""
     done, limit = values.get(COUNT, 0), _limit(values)
     path = node.id.removesuffix(f"[{done}]") if done else node.id
-    rounds = _Rounds(node, iteration, values, path, base)
+    rounds = Stamp(iteration.body, path, base, values, _unknown(node, values))
     state = rounds.bound(STATE if done else "initial")
     if done and not values[GO_ON]:
         outputs = {"state": rounds.link(state, ".state"), "rounds": rounds.link(Given(done), ".rounds")}
@@ -98,7 +90,7 @@ def _next_round(node: PlanNode, iteration: Iteration, values: Mapping[str, Any],
         hint = f"Raise the limit, at most to {MOST_ROUNDS:,}, or see to it that go_on becomes false."
         message = f"The loop has done {done:,} rounds and would go on."
         raise TooManyRounds(path, limit, message, "one more round", hint)
-    given = rounds.add(done, {"state": state})
+    given = rounds.round(done, {"state": state})
     known = {name: value for name, value in values.items() if name not in ("initial", STATE, GO_ON)} | {COUNT: done + 1}
     links = [link for link in _unknown(node, values) if link.input not in ("initial", STATE, GO_ON)]
     for name, bound in ((STATE, given["state"]), (GO_ON, given["go_on"])):
@@ -118,97 +110,3 @@ def _limit(values: Mapping[str, Any]) -> int:
 def _unknown(node: PlanNode, values: Mapping[str, Any]) -> Iterable[PlanLink]:
     """The links of a node that bring more than a known value."""
     return (link for link in node.links if link.input not in values)
-
-
-class _Rounds:
-    """Stamps out the body of a loop. `nodes` are what it has made so far; the first of them has the index `base`."""
-
-    def __init__(self, node: PlanNode, iteration: Iteration, values: Mapping[str, Any], path: str, base: int) -> None:
-        self.nodes: list[PlanNode] = []
-        self._body, self._path, self._base = iteration.body, path, base
-        self._given: dict[str, Bound] = {}
-        for name, value in values.items():
-            self._given[name] = Given(value)
-            if isinstance(value, list):  # what a variadic input is given has a name for each
-                self._given |= {f"{name}[{i}]": Given(item) for i, item in enumerate(value)}
-        many: Counter[str] = Counter()
-        for link in _unknown(node, values):
-            self._given[f"{link.input}[{many[link.input]}]" if link.many else link.input] = link
-            many[link.input] += 1
-        for name in self._body.inputs:
-            if name in self._given:
-                self._given[name] = self._brought(name, self._given[name], f".{name}")
-
-    def bound(self, name: str) -> Bound:
-        return self._given[name]
-
-    def add(self, i: int, own: Mapping[str, Bound]) -> dict[str, Bound]:
-        """Add round `i`, with what it is given of its own; what it gives, by output."""
-        given: list[Bound] = []
-        for name in self._body.inputs:
-            if name == "index":
-                given.append(self._brought(name, Given(i), f"[{i}].{name}"))
-            elif name in own:
-                given.append(self._brought(name, own[name], f"[{i}].{name}"))
-            else:
-                given.append(self._given[name])
-        start = self._base + len(self.nodes)
-        for part in self._body.nodes:
-            path = f"{self._path}[{i}]/{part.id}"
-            values, links = _given_to(part, path, given, start)
-            self.nodes.append(PlanNode(path, part.spec, values, links, part.mapped, part.iteration))
-        return {
-            name: PlanLink(
-                name, start + wanted.source, wanted.output or name, by_value=wanted.type is not None and wanted.type.is_json
-            )
-            if wanted.source >= 0
-            else given[-1 - wanted.source]
-            for name, wanted in self._body.outputs.items()
-        }
-
-    def link(self, bound: Bound, name: str) -> PlanLink:
-        """What is given, as a link."""
-        return self._constant(bound, name) if isinstance(bound, Given) else bound
-
-    def _brought(self, name: str, bound: Bound, place: str) -> Bound:
-        """What an input is given, by way of a node of its own where a value, or a list of one, cannot go straight in."""
-        meets = self._body.meets[name]
-        if isinstance(bound, Given):
-            apart = bool(meets & {"map", "many"})
-        else:
-            apart = bound.mode == "wrap" and bool(meets & {"wrap", "one"})
-        return self._constant(bound, place) if apart else bound
-
-    def _constant(self, bound: Bound, place: str) -> PlanLink:
-        index = self._base + len(self.nodes)
-        values, links = (
-            ({"value": bound.value}, ()) if isinstance(bound, Given) else ({}, (bound._replace(input="value", many=False),))
-        )
-        self.nodes.append(PlanNode(f"{self._path}{place}", CONSTANT, values, links))
-        by_value = isinstance(bound, Given) or bound.by_value
-        return PlanLink("value", index, "value", by_value=by_value)
-
-
-def _given_to(part: PlanNode, path: str, given: list[Bound], start: int) -> tuple[Mapping[str, Any], tuple[PlanLink, ...]]:
-    """A part's values and links in its round: what comes from outside the body is what the round is given."""
-    values, links = part.values, []
-    for link in part.links:
-        bound = given[-1 - link.source] if link.source < 0 else None
-        if bound is None:
-            links.append(link._replace(source=start + link.source))
-        elif isinstance(bound, Given):
-            value = [bound.value] if link.mode == "wrap" else bound.value
-            values = {**values, link.input: _fitting(part, path, link.input, value)}
-        else:
-            links.append(joined(link, bound))
-    return values, tuple(links)
-
-
-def _fitting(part: PlanNode, path: str, name: str, value: Any) -> Any:
-    spec = part.spec.input_by_name[name]
-    if spec.schema is None:
-        return value
-    try:
-        return accept(spec, value)
-    except BadValue as bad:
-        raise NodeError(f"A value that {path}.{name} is given does not fit.", expected=bad.expected, got=bad.got) from None

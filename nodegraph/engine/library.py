@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from nodegraph.engine.builtin import BUILTIN
 from nodegraph.graph import Catalog
+from nodegraph.graph.builtin import BUILTIN
 from nodegraph.sdk.errors import PackError
 from nodegraph.sdk.node import Node
 from nodegraph.sdk.pack import Pack, installed_packs, load_pack

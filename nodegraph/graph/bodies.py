@@ -1,4 +1,4 @@
-"""Compiling subgraphs as the bodies of nodes that iterate: once for each set of types that they are given."""
+"""Compiling subgraphs, as bodies of loops or to be stamped out in a node's place: once for each set of types they are given."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from typing import Any, NamedTuple
 from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry, Subgraph
 from nodegraph.graph.iteration import COUNT, GO_ON, STATE, bare, set_by_rounds
 from nodegraph.graph.links import OUTER, Ref
-from nodegraph.graph.plan import Body, Iteration, PlanNode, Wanted
+from nodegraph.graph.plan import Body, Iteration, PlanLink, PlanNode, Wanted
 from nodegraph.graph.relations import relate, substitute
+from nodegraph.graph.stamping import Stamp
 from nodegraph.graph.subgraphs import Subgraphs
 from nodegraph.sdk import typeexpr as te
-from nodegraph.sdk.errors import Problem
+from nodegraph.sdk.errors import NodeError, Problem
 from nodegraph.sdk.spec import InputSpec, NodeSpec, OutputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
+
+
+MOST_NODES = 250_000
+"""How many nodes a workflow may have with its subgraphs stamped out."""
 
 
 class Inside(NamedTuple):
@@ -27,15 +32,23 @@ class Inside(NamedTuple):
     problems: list[Problem]
 
 
+class Stamped(NamedTuple):
+    """A subgraph in its place: its nodes, and what each of its outputs comes over, with its type."""
+
+    nodes: list[PlanNode]
+    outputs: dict[str, tuple[PlanLink, TypeExpr]]
+
+
 CompileInside = Callable[[Document, Mapping[str, TypeExpr], "Bodies"], Inside]
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A body, and what is wrong inside it."""
+    """A body, what is wrong inside it, and (`unheard`) which of its nodes no round of a loop would ever run."""
 
     body: Body
     problems: tuple[Problem, ...] = ()
+    unheard: tuple[Problem, ...] = ()
 
 
 class Bodies:
@@ -46,6 +59,7 @@ class Bodies:
         self.problems: dict[Problem, None] = {}
         self._compile = compile_inside
         self._known: dict[tuple[Any, ...], Compiled] = {}
+        self._full = False
 
     def with_body(
         self, node: PlanNode, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr]
@@ -54,7 +68,7 @@ class Bodies:
 
         The node stays without a body where something is wrong. Problems inside the body are kept here.
         """
-        body = str(entry.inputs["body"])
+        body = self._name(entry)
         given = self._given(node.spec, entry, refs, bindings)
         if given is None:  # something is not linked, or comes from a node that is not understood: reported there
             return node, []
@@ -62,14 +76,52 @@ class Bodies:
         self.report(found)
         node = replace(node, spec=_with_outputs(node.spec, found.body))
         problems = [replace(problem, node=node.id) for problem in _misfit_outputs(node.spec, found.body, given)]
-        if found.problems or problems:
+        if found.problems or found.unheard or problems:
             return node, [] if found.problems else problems
         return _iterating(node, found.body, self.subgraphs.digest(body)), []
+
+    def _name(self, entry: NodeEntry) -> str:
+        name = self.subgraphs.body_of(entry)
+        assert name is not None, "only nodes that run a subgraph come here"
+        return name
+
+    def stamped(
+        self, node: PlanNode, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr], base: int
+    ) -> tuple[Stamped | None, list[Problem]]:
+        """A node that is a subgraph, as the nodes in it (the first of them at the index `base` of the plan), and what is wrong.
+
+        None, with or without a problem of its own, where it cannot be. Problems inside the subgraph are kept here.
+        """
+        given = self._given(node.spec, entry, refs, bindings)
+        set_here = node.values.keys() | {link.input for link in node.links}
+        if given is None or not {name.partition("[")[0] for name in given} <= set_here:
+            return None, []
+        if any(item.required and item.name not in set_here for item in node.spec.inputs):
+            return None, []
+        found = self.compiled(self._name(entry), given)
+        self.report(found, in_rounds=False)
+        if found.problems:
+            return None, []
+        if base + len(found.body.nodes) > MOST_NODES:
+            message = f"With this subgraph the workflow has more than {MOST_NODES:,} nodes."
+            hint = "Loops (core/map, core/fold) repeat a subgraph without holding every round at once."
+            said, self._full = self._full, True
+            return None, [] if said else [Problem("too_large", message, node.id, hint=hint)]
+        stamp = Stamp(found.body, node.id, base, node.values, node.links)
+        outputs = {}
+        try:
+            for name, bound in stamp.once().items():
+                expr = found.body.outputs[name].type
+                if expr is not None:
+                    outputs[name] = (stamp.whole(bound, f".{name}"), expr)
+        except NodeError as error:
+            return None, [error.problem(node.id, "bad_value")]
+        return Stamped(stamp.nodes, outputs), []
 
     def with_outputs(self, spec: NodeSpec, entry: NodeEntry, refs: Sequence[Ref]) -> NodeSpec:
         """The type of a disabled node that iterates, with the types of what it would give: they say where it is bypassed."""
         given = self._given(spec, entry, refs, {})
-        return spec if given is None else _with_outputs(spec, self.compiled(str(entry.inputs["body"]), given).body)
+        return spec if given is None else _with_outputs(spec, self.compiled(self._name(entry), given).body)
 
     def _given(
         self, spec: NodeSpec, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr]
@@ -78,13 +130,15 @@ class Bodies:
         types = {item.name: substitute(item.type, bindings) for item in spec.inputs}
         links = Counter(ref.input for ref in refs)
         rounds = set_by_rounds(spec, types)
+        interface = self.subgraphs.entries[self._name(entry)].interface.inputs
+        set_here = {*entry.inputs, *(name for name, item in interface.items() if item.default is not None)}
         found: dict[str, TypeExpr] = {}
-        for name, item in self.subgraphs.inputs(str(entry.inputs["body"])).items():
+        for name, item in self.subgraphs.inputs(self._name(entry)).items():
             if name in rounds:
                 found[name] = rounds[name]
             elif item.many:
                 found |= {f"{name}[{i}]": bare(types[name]) for i in range(links[name])}
-            elif name in links or (name in entry.inputs and name not in entry.links and not types[name].has_var()):
+            elif name in links or (name in set_here and name not in entry.links and not types[name].has_var()):
                 found[name] = bare(types[name])
         return None if any(expr.has_var() for expr in found.values()) else found
 
@@ -95,18 +149,22 @@ class Bodies:
             subgraph = self.subgraphs.entries[name]
             document = Document(nodes=self._opened(subgraph, given), interface=subgraph.interface)
             inside = self._compile(document, given, self)
-            problems = [_inside(problem, name) for problem in (*inside.problems, *_unheard(inside))]
+            problems = [_inside(problem, name) for problem in inside.problems]
+            unheard = [_inside(problem, name) for problem in _unheard(inside)]
             outputs = {wanted.name: wanted for wanted in inside.outputs}
             body = Body(name, tuple(inside.nodes), tuple(given), outputs, _meetings(inside.nodes, tuple(given)))
-            self._known[key] = Compiled(body, tuple(problems))
+            self._known[key] = Compiled(body, tuple(problems), tuple(unheard))
         return self._known[key]
 
-    def report(self, found: Compiled) -> None:
+    def report(self, found: Compiled, in_rounds: bool = True) -> None:
         """A body is used: what is wrong inside it is wrong with the document."""
         self.problems |= dict.fromkeys(found.problems)
+        if in_rounds:
+            self.problems |= dict.fromkeys(found.unheard)
 
-    def look_inside(self, name: str) -> None:
+    def look_inside(self, entry: NodeEntry) -> None:
         """Report what is wrong inside a subgraph whose interface cannot be understood: compiled with what is."""
+        name = self._name(entry)
         inputs = self.subgraphs.inputs(name)
         self.report(self.compiled(name, {key: bare(item.type) for key, item in inputs.items() if not item.type.has_var()}))
 
@@ -132,21 +190,25 @@ class Bodies:
 
 def _with_outputs(spec: NodeSpec, body: Body) -> NodeSpec:
     """The node's type with what its body gives: outputs of a map that are switched off inside are not there."""
-    if spec.iterates != "map":
+    if spec.iterates not in ("map", "once"):
         return spec
     outputs = tuple(
-        OutputSpec(name, te.list_of(wanted.type)) for name, wanted in body.outputs.items() if wanted.type is not None
+        OutputSpec(name, te.list_of(wanted.type) if spec.iterates == "map" else wanted.type)
+        for name, wanted in body.outputs.items()
+        if wanted.type is not None
     )
     return replace(spec, outputs=outputs)
 
 
 def _misfit_outputs(spec: NodeSpec, body: Body, given: Mapping[str, TypeExpr]) -> list[Problem]:
     """Where what a round gives is not what the next one takes."""
+    if spec.iterates in ("map", "once"):
+        return []
     expected = {"state": given["state"]} if "state" in given else {}
     if spec.iterates == "while":
         expected["go_on"] = te.value("bool")
     found = []
-    for name, wanted in expected.items() if spec.iterates != "map" else ():
+    for name, wanted in expected.items():
         got = body.outputs.get(name)
         if got is None or got.type is None:
             message = f"The subgraph {body.name!r} does not give {name!r}: what gives it is disabled."

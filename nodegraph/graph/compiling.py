@@ -77,6 +77,7 @@ class _Compiler:
         self.values: dict[str, dict[str, Any]] = {}
         self.refs: dict[str, list[Ref]] = {}
         self.disabled = Disabled()
+        self.stamped: dict[str, dict[str, tuple[PlanLink, TypeExpr]]] = {}
         self.relations: dict[tuple[TypeExpr, TypeExpr], Relation | None] = {}
 
     def compile(self, wanted: Iterable[str] | None) -> Plan:
@@ -100,7 +101,8 @@ class _Compiler:
             self._problem("cycle", f"The links go in a circle: {drawn(circle)}.", circle[0], hint=hint)
         nodes, types, index = self._link_types(order)
         typed = Typed(
-            self.document, self.specs, self.refs, self.disabled, index, types, self.outer, self.outer_index, self._problem
+            *(self.document, self.specs, self.refs, self.disabled, index, types, self.outer, self.outer_index),
+            *(nodes, self.stamped, self._problem),
         )
         return typed, nodes
 
@@ -114,9 +116,7 @@ class _Compiler:
     # ---- first pass: each entry by itself ----
 
     def _entry(self, name: str, entry: NodeEntry) -> None:
-        spec = self.catalog.nodes.get(entry.type)
-        if spec is not None and spec.iterates:
-            spec = self._specialised(name, entry, spec)
+        spec = self._spec(name, entry)
         if spec is None:
             self._unknown_type(name, entry)
             return
@@ -168,8 +168,11 @@ class _Compiler:
         self.values[name] = values
         self.refs[name] = refs
 
-    def _specialised(self, name: str, entry: NodeEntry, spec: NodeSpec) -> NodeSpec | None:
-        """The type of a node that iterates, as it follows from its body."""
+    def _spec(self, name: str, entry: NodeEntry) -> NodeSpec | None:
+        """A node's type; that of a node that runs a subgraph follows from it."""
+        spec = self.bodies.subgraphs.type_of(entry)
+        if spec is None or not spec.iterates:
+            return spec
         if name not in self.loops:
             self.loops[name] = self.bodies.subgraphs.specialised(entry, spec)
         return self.loops[name][0]
@@ -178,7 +181,7 @@ class _Compiler:
         if name in self.loops:
             self.problems += [replace(problem, node=name) for problem in self.loops[name][1]]
             if not self.loops[name][1] and not entry.disabled:
-                self.bodies.look_inside(str(entry.inputs["body"]))
+                self.bodies.look_inside(entry)
             return
         self.problems.append(unknown_type(name, entry.type, self.catalog))
 
@@ -206,9 +209,7 @@ class _Compiler:
             message = f"The link comes from {text!r}, which does not exist." if dot else f"{text!r} is not a link."
             self._problem("dangling_link", message, name, key, expected="node.output", got=repr(text), hint=hint)
             return None
-        spec = self.catalog.nodes.get(entry.type)
-        if spec is not None and spec.iterates:
-            spec = self._specialised(source, entry, spec)
+        spec = self._spec(source, entry)
         if spec is not None and output not in spec.output_by_name:
             hint = nearest(output, spec.output_by_name, "It has")
             message = f"The link comes from {text!r}, but {entry.type} has no output {output!r}."
@@ -230,11 +231,17 @@ class _Compiler:
             for ref in self.refs[name]:
                 source: int | None
                 given: TypeExpr | None
+                output = ref.output
                 if ref.node == OUTER:
-                    source, given = self.outer_index[ref.output], self.outer[ref.output]
+                    source, given = self.outer_index[output], self.outer[output]
+                elif ref.node in self.stamped:
+                    source, given = None, None
+                    if output in self.stamped[ref.node]:
+                        link, given = self.stamped[ref.node][output]
+                        source, output = link.source, link.output
                 else:
                     source = index.get(ref.node)
-                    given = types[source].get(ref.output) if source is not None else None
+                    given = types[source].get(output) if source is not None else None
                 if source is None or given is None:
                     continue  # behind a cycle or an unknown type: reported there
                 target = spec.input_by_name[ref.input]
@@ -244,9 +251,17 @@ class _Compiler:
                     continue
                 bindings = dict(relation.bindings) or bindings
                 depth = max(depth, relation.depth)
-                link = PlanLink(ref.input, source, ref.output, relation.how, (), ref.many, target.lazy, given.is_json)
+                link = PlanLink(ref.input, source, output, relation.how, (), ref.many, target.lazy, given.is_json)
                 links.append(link._replace(depth=relation.depth) if relation.depth > 1 else link)
             node = PlanNode(name, spec, self.values[name], tuple(links), depth > 0)
+            if spec.iterates == "once" and not depth:
+                found, problems = self.bodies.stamped(node, self.document.nodes[name], self.refs[name], bindings, len(nodes))
+                self.problems += problems
+                if found is not None:
+                    self.stamped[name] = found.outputs
+                    nodes += found.nodes
+                    types += [{}] * len(found.nodes)  # nothing in this document links to them by name
+                continue
             if spec.iterates:
                 node, problems = self.bodies.with_body(node, self.document.nodes[name], self.refs[name], bindings)
                 self.problems += problems

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nodegraph.graph.canonical import pretty
+from nodegraph.graph.opening import decoded, read_bytes
 from nodegraph.graph.reading import read_json
 from nodegraph.sdk.builder import NODE_ID
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
@@ -254,15 +255,7 @@ def dump_document(document: Document) -> str:
 
 def load_document(path: Path) -> Document:
     """Read a document from a file. Raises InvalidWorkflow, also when there is no such file or it is not text."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise InvalidWorkflow([Problem("no_file", f"There is no file {path}.")]) from None
-    except UnicodeDecodeError as error:
-        raise InvalidWorkflow([Problem("bad_json", f"{path} is not UTF-8 text (byte {error.start}).")]) from None
-    except OSError as error:
-        raise InvalidWorkflow([Problem("no_file", f"{path} cannot be read: {error.strerror}.")]) from None
-    return parse_document(text)
+    return parse_document(decoded(read_bytes(path), path))
 
 
 def save_document(document: Document, path: Path) -> None:

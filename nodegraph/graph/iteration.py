@@ -1,4 +1,4 @@
-"""Nodes that iterate: their sockets follow from the interface of the subgraph that they run once per round.
+"""Nodes that run subgraphs, once or once per round: their sockets follow from the subgraph's interface.
 
 A captured value is any input of the body that no round sets: it becomes an input of the node, the same for every round.
 """
@@ -33,6 +33,7 @@ FORMS: Mapping[str, Form] = {
     "map": Form(("item",), (), ("items",)),
     "fold": Form(("state", "item"), ("state",), ("items", "initial")),
     "while": Form(("state",), ("state", "go_on"), ("initial",)),
+    "once": Form((), (), ()),
 }
 
 
@@ -68,6 +69,9 @@ def specialised(spec: NodeSpec, inputs: Mapping[str, InputSpec], outputs: Mappin
     form = FORMS[spec.iterates]
     own = [item for item in spec.inputs if item.name in ("body", "limit")]
     own += [_items(inputs["item"]) if name == "items" else _initial(inputs["state"]) for name in form.own]
+    if spec.iterates == "once":
+        given = [OutputSpec(name, te.var(f"{name} of {text}")) for name, text in outputs.items()]
+        return replace(spec, inputs=tuple(inputs.values()), outputs=tuple(given))
     captured = [item for name, item in inputs.items() if name not in (*form.sets, "index")]
     if spec.iterates == "map":
         given = [OutputSpec(name, te.list_of(te.var(f"{name} of {text}"))) for name, text in outputs.items()]
@@ -95,6 +99,8 @@ def bare(expr: TypeExpr) -> TypeExpr:
 
 def set_by_rounds(spec: NodeSpec, types: Mapping[str, TypeExpr]) -> dict[str, TypeExpr]:
     """What every round sets in the body, with the types that the node's own inputs have: `index` always, `item`, `state`."""
+    if spec.iterates == "once":
+        return {}
     own = {"item": "items", "state": "initial"}
     found = {name: bare(types[own[name]]) for name in FORMS[spec.iterates].sets}
     return {name: expr.item if name == "item" else expr for name, expr in found.items()} | {"index": te.value("int")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, NoReturn
 
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
@@ -25,8 +26,11 @@ def read_json(text: str) -> Any:
     except UnicodeEncodeError:
         message = "A text holds half a character (a lone \\ud800 to \\udfff escape)."
         raise InvalidWorkflow([Problem("bad_json", message)]) from None
-    except (_DuplicateKey, ValueError) as error:
+    except _Refused as error:
         raise InvalidWorkflow([Problem("bad_json", str(error))]) from None
+    except ValueError:  # Python's own limit
+        digits = sys.get_int_max_str_digits()
+        raise InvalidWorkflow([Problem("bad_json", f"A whole number has more than {digits} digits.")]) from None
     except RecursionError:
         raise InvalidWorkflow([_TOO_DEEP]) from None
     if text.count("[") + text.count("{") > DEEPEST and _deeper_than(data, DEEPEST):
@@ -34,11 +38,11 @@ def read_json(text: str) -> Any:
     return data
 
 
-class _DuplicateKey(Exception):
-    pass
+class _Refused(Exception):
+    """What JSON allows, or Python's reader lets pass, but a document may not have."""
 
 
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]|\\\\u[dD][89a-fA-F]")
 _TOO_DEEP = Problem("bad_json", f"The JSON is nested too deeply to be a workflow: more than {DEEPEST} levels.")
 
 
@@ -58,7 +62,7 @@ def _deeper_than(data: Any, levels: int) -> bool:
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text} is too large for a number.")
+        raise _Refused(f"{_shortened(text)} is too large for a number.")
     return number
 
 
@@ -67,9 +71,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _DuplicateKey(f"The name {twice!r} stands twice in one JSON object; one of the two would be lost.")
+        raise _Refused(f"The name {_shortened(repr(twice))} stands twice in one JSON object; one of the two would be lost.")
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number.")
+    raise _Refused(f"{name} is not a JSON number.")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) < 60 else text[:57] + "..."

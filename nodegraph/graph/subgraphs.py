@@ -22,10 +22,13 @@ DEEPEST_NESTING = 32
 """How many subgraphs may lie in one another."""
 
 
+CALLED = "subgraph/"
+"""How the types of nodes begin that are subgraphs: `subgraph/NAME`."""
+
+
 def node_spec(document: Document, catalog: Catalog, entry: NodeEntry) -> NodeSpec | None:
-    """The node type of a node as it is in this document: that of a node that iterates follows from its body."""
-    spec = catalog.nodes.get(entry.type)
-    return Subgraphs(document.subgraphs, catalog).spec_of(entry) if spec is not None and spec.iterates else spec
+    """The node type of a node as it is in this document: that of a subgraph and of a loop follows from the subgraph."""
+    return Subgraphs(document.subgraphs, catalog).spec_of(entry)
 
 
 class Subgraphs:
@@ -38,8 +41,16 @@ class Subgraphs:
 
     # ---- which use which ----
 
+    def type_of(self, entry: NodeEntry) -> NodeSpec | None:
+        """A node's type before its subgraph, if it runs one, gives it its sockets."""
+        if entry.type.startswith(CALLED):
+            return NodeSpec(entry.type, "1", (), (), category="subgraph", composite=True, iterates="once")
+        return self.catalog.nodes.get(entry.type)
+
     def body_of(self, entry: NodeEntry) -> str | None:
         """The subgraph that a node runs, if its type runs one."""
+        if entry.type.startswith(CALLED):
+            return entry.type.removeprefix(CALLED)
         spec = self.catalog.nodes.get(entry.type)
         body = entry.inputs.get("body") if spec is not None and spec.iterates else None
         return body if isinstance(body, str) else None
@@ -71,12 +82,14 @@ class Subgraphs:
     # ---- as functions ----
 
     def spec_of(self, entry: NodeEntry) -> NodeSpec | None:
-        """A node's type; that of a node that iterates follows from its body. None where it cannot be known."""
-        spec = self.catalog.nodes.get(entry.type)
+        """A node's type; that of a node that runs a subgraph follows from it. None where it cannot be known."""
+        spec = self.type_of(entry)
         return self.specialised(entry, spec)[0] if spec is not None and spec.iterates else spec
 
     def specialised(self, entry: NodeEntry, spec: NodeSpec) -> tuple[NodeSpec | None, list[Problem]]:
-        """The type of a node that iterates, or what is wrong with its body; None without a word when that lies inside."""
+        """The type of a node that runs a subgraph, or what is wrong with that; None without a word when it lies inside."""
+        if spec.iterates == "once":
+            return self._called(spec, entry.type.removeprefix(CALLED))
         body = entry.inputs.get("body")
         if "body" in entry.links:
             hint = "Its sockets follow from the subgraph, so the name has to be known before anything runs."
@@ -96,6 +109,19 @@ class Subgraphs:
         if problems or len(inputs) < len(interface.inputs):
             return None, problems
         return specialised(spec, inputs, interface.outputs), []
+
+    def _called(self, spec: NodeSpec, name: str) -> tuple[NodeSpec | None, list[Problem]]:
+        if name not in self.entries:
+            hint = nearest(name, self.entries, "There are") or "This document has no subgraphs."
+            return None, [Problem("no_subgraph", f"There is no subgraph {name!r}.", hint=hint)]
+        if name in self._unusable:
+            hint = "To repeat a subgraph, make it the body of a loop: core/map, core/fold or core/while_."
+            return None, [Problem("cycle", self._unusable[name], hint=hint)]
+        entry, inputs = self.entries[name], self.inputs(name)
+        if len(inputs) < len(entry.interface.inputs):
+            return None, []
+        spec = replace(spec, title=entry.title or name, description=str((entry.model_extra or {}).get("description", "")))
+        return specialised(spec, inputs, entry.interface.outputs), []
 
     def inputs(self, name: str) -> dict[str, InputSpec]:
         """A subgraph's interface inputs: typed as what they point to, required where that has no value of its own.
@@ -123,8 +149,8 @@ class Subgraphs:
             spec,
             name=name,
             type=_apart(spec.type, name),
-            required=any(found.required for found in unset),
-            default=entry.inputs.get(spec.name, spec.default),
+            required=item.default is None and any(found.required for found in unset),
+            default=entry.inputs.get(spec.name, spec.default) if item.default is None else item.default,
             title=item.title or spec.title,
             description=item.description or spec.description,
         )
@@ -144,9 +170,13 @@ class Subgraphs:
         return self._digests[name]
 
     def _content(self, entry: NodeEntry) -> dict[str, Any]:
-        body = self.body_of(entry)
-        inputs = {**entry.inputs, "body": self.digest(body)} if body in self.entries and body else entry.inputs
-        known = {"type": entry.type, "version": entry.version, "inputs": inputs, "links": entry.links}
+        body, type_id, inputs = self.body_of(entry), entry.type, entry.inputs
+        if body is not None and body in self.entries:
+            if type_id.startswith(CALLED):
+                type_id = CALLED + self.digest(body)
+            else:
+                inputs = {**inputs, "body": self.digest(body)}
+        known = {"type": type_id, "version": entry.version, "inputs": inputs, "links": entry.links}
         return {**known, "disabled": entry.disabled}
 
 

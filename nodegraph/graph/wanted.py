@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nodegraph.graph.disabled import Disabled
 from nodegraph.graph.document import Document
 from nodegraph.graph.links import OUTER, Ref
-from nodegraph.graph.plan import Wanted
+from nodegraph.graph.plan import PlanLink, PlanNode, Wanted
 from nodegraph.sdk.errors import nearest
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.sdk.typeexpr import TypeExpr
@@ -31,7 +31,27 @@ class Typed:
     types: list[dict[str, TypeExpr]]
     outer: Mapping[str, TypeExpr]
     outer_index: Mapping[str, int]
+    nodes: list[PlanNode]
+    stamped: Mapping[str, Mapping[str, tuple[PlanLink, TypeExpr]]]
     report: Report
+
+    def found(self, name: str, node: str, output: str) -> Wanted | None:
+        """What the output of a node comes over, in the plan; None where it has no place there."""
+        if node in self.stamped:
+            if output not in self.stamped[node]:
+                return None
+            link, expr = self.stamped[node][output]
+            return Wanted(name, link.source, link.output, expr)
+        source = self.index.get(node)
+        return None if source is None else Wanted(name, source, output, self.types[source].get(output))
+
+    def outputs(self, node: str) -> Iterable[str]:
+        """The outputs of a node that has its place in the plan."""
+        return self.stamped[node] if node in self.stamped else self.types[self.index[node]]
+
+    def unasked(self) -> Iterator[int]:
+        """The nodes that run unasked, those of subgraphs too."""
+        return (i for i, node in enumerate(self.nodes) if node.spec.output)
 
 
 def own_outputs(typed: Typed, faultless: bool) -> list[Wanted]:
@@ -40,20 +60,23 @@ def own_outputs(typed: Typed, faultless: bool) -> list[Wanted]:
     check_interface_inputs(typed)
     found = interface_outputs(typed)
     given = {wanted.source for wanted in found}
-    found += [Wanted(name, i, None) for name, i in index.items() if specs[name].output and i not in given]
-    declared = document.interface.outputs or any(spec.output for spec in specs.values())
+    unasked = list(typed.unasked())
+    found += [Wanted(typed.nodes[i].id, i, None) for i in unasked if i not in given]
+    declared = document.interface.outputs or unasked or any(spec.output for spec in specs.values())
     if not found and declared and typed.disabled.off and faultless:
         hint = "Enable a node that saves or gives something."
         typed.report("nothing_to_run", "Every output of this workflow is disabled.", hint=hint)
     elif not found and not declared:
-        inner = {ref.node for name, refs in typed.refs.items() if name in index for ref in refs}
+        inner = {ref.node for refs in typed.refs.values() for ref in refs}
         found = [Wanted(name, i, None) for name, i in index.items() if name not in inner]
+        for name in (name for name in typed.stamped if name not in inner):
+            found += filter(None, (typed.found(f"{name}.{output}", name, output) for output in typed.outputs(name)))
     return found
 
 
 def interface_outputs(typed: Typed) -> list[Wanted]:
     """The interface's outputs, without those whose branch is off. Those that come from nowhere are reported."""
-    document, index, found = typed.document, typed.index, []
+    document, found = typed.document, []
     for name, text in document.interface.outputs.items():
         node, _, output = text.partition(".")
         spec = typed.specs.get(node)
@@ -66,9 +89,8 @@ def interface_outputs(typed: Typed) -> list[Wanted]:
         place = typed.disabled.through(node, output)
         if place is not None and place[0] == OUTER:
             found.append(Wanted(name, typed.outer_index[place[1]], place[1], typed.outer[place[1]]))
-        elif place is not None and place[0] in index:
-            source = index[place[0]]
-            found.append(Wanted(name, source, place[1], typed.types[source].get(place[1])))
+        elif place is not None and (wanted := typed.found(name, *place)) is not None:
+            found.append(wanted)
     return found
 
 
@@ -91,7 +113,8 @@ def named_outputs(typed: Typed, names: Iterable[str]) -> list[Wanted]:
 
 
 def _named(typed: Typed, name: str) -> list[Wanted]:
-    node, _, output = name.partition(".")
+    place, _, output = name.partition(".")
+    node, inside, _ = place.partition("/")
     if node in typed.disabled.off:
         typed.report("no_such_node", f"{node!r} is disabled, or what it needs is.", hint="Enable it first.")
         return []
@@ -99,14 +122,39 @@ def _named(typed: Typed, name: str) -> list[Wanted]:
         hint = nearest(node, typed.document.nodes, "There are")
         typed.report("no_such_node", f"There is no node {node!r} to run.", hint=hint)
         return []
-    if node not in typed.index:
+    if inside and node in typed.stamped:
+        return _inside(typed, place, output)
+    if inside:
+        typed.report("no_such_node", f"There is no node {place!r} to run: {node!r} is no subgraph.")
+        return []
+    if node not in typed.index and node not in typed.stamped:
         return []  # reported as what is wrong with it
-    source = typed.index[node]
-    types = typed.types[source]
-    if output and output not in types:
-        hint = nearest(output, types, "It has")
+    outputs = list(typed.outputs(node))
+    if output and output not in outputs:
+        hint = nearest(output, outputs, "It has")
         typed.report("no_such_node", f"{node!r} has no output {output!r} to run.", hint=hint)
         return []
     if output:
-        return [Wanted(name, source, output, types[output])]
-    return [Wanted(f"{node}.{key}", source, key, expr) for key, expr in types.items()] or [Wanted(node, source, None)]
+        return list(filter(None, [typed.found(name, node, output)]))
+    found = list(filter(None, (typed.found(f"{node}.{key}", node, key) for key in outputs)))
+    if node in typed.stamped:
+        inner = [i for i in typed.unasked() if typed.nodes[i].id.startswith(f"{node}/")]
+        return found + [Wanted(typed.nodes[i].id, i, None) for i in inner]
+    return found or [Wanted(node, typed.index[node], None)]
+
+
+def _inside(typed: Typed, place: str, output: str) -> list[Wanted]:
+    """A node in a subgraph, by its path."""
+    node = place.partition("/")[0]
+    paths = {item.id: i for i, item in enumerate(typed.nodes) if item.id.startswith(f"{node}/")}
+    if place not in paths:
+        hint = nearest(place, paths, "There are")
+        typed.report("no_such_node", f"There is no node {place!r} to run.", hint=hint)
+        return []
+    source = paths[place]
+    known = [item.name for item in typed.nodes[source].spec.outputs]
+    if output and output not in known:
+        typed.report("no_such_node", f"{place!r} has no output {output!r} to run.", hint=nearest(output, known, "It has"))
+        return []
+    names = [output] if output else known
+    return [Wanted(f"{place}.{key}", source, key) for key in names] or [Wanted(place, source, None)]

@@ -10,7 +10,7 @@ from nodegraph.sdk.typeexpr import TypeExpr
 
 Lane = Literal["gpu", "cpu", "io"]
 CachePolicy = Literal["content", "memory", "never"]
-Iterates = Literal["", "map", "fold", "while"]
+Iterates = Literal["", "map", "fold", "while", "once"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class NodeSpec:
     checked: bool = False  # the pack has a function that looks at the typed values before a run
     cache: CachePolicy = "content"
     batched: bool = False  # several calls can run at once
-    iterates: Iterates = ""  # how it runs the subgraph that its input `body` names, once per round
+    iterates: Iterates = ""  # how it runs a subgraph: once (it is one), or once per round the one that its input `body` names
     deprecated: str = ""
     permissions: tuple[str, ...] = field(default=())
 
