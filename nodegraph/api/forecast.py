@@ -22,7 +22,7 @@ def forecast_workflow(
     InvalidWorkflow as a run would.
     """
     session = workflow.session
-    plan = session.compile(workflow.document, wanted)
+    plan = session.compile(workflow.linked, wanted)
     engine = session._started()
 
     async def look() -> Forecast:

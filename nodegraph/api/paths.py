@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from nodegraph.sdk.errors import PackError
+from nodegraph.store.files import Roots
 
 DISK_BYTES = 10 << 30
 """The default budget of the cache on disk."""
@@ -33,6 +35,15 @@ def data_folder(given: Path | None = None) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("nodegraph", appauthor=False)
+
+
+def roots(data: Path, *, models: Sequence[Path] = (), files: Sequence[Path] = ()) -> Roots:
+    """Where documents may find files: in the data folder, in what ships with the project, and in the folders given."""
+    return Roots(
+        (data / "inputs", *files),
+        (data / "models", *models, shipped("models")),
+        workflows=(data / "workflows", shipped("workflows")),
+    )
 
 
 def cache_folder(data: Path) -> Path:

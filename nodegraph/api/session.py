@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, shipped
+from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, roots
 from nodegraph.engine import Engine, Freed, Library, RunOptions, RunResult
 from nodegraph.engine.engine import MEMORY_BYTES
 from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
@@ -45,7 +45,7 @@ class Session:
         check_inputs: bool = False,
     ) -> None:
         self.data = data_folder(data)
-        self.roots = Roots((self.data / "inputs", *files), (self.data / "models", *models, shipped("models")))
+        self.roots = roots(self.data, models=models, files=files)
         self._packs = None if packs is None else list(packs)
         self._memory_bytes, self._disk_bytes, self._check_inputs = memory_bytes, disk_bytes, check_inputs
         self._loop: asyncio.AbstractEventLoop | None = None

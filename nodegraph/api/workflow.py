@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from nodegraph.api.linking import linked_document
 from nodegraph.api.outputs import Rows, Saver
+from nodegraph.api.saving import Saved, save_document
 from nodegraph.api.session import Session, default_session
 from nodegraph.artifacts import extract
 from nodegraph.engine import Listener, RunOptions, RunResult
@@ -16,19 +19,20 @@ from nodegraph.graph import (
     Document,
     PublicInput,
     dump_document,
-    load_document,
     parse_document,
     public_inputs,
-    save_document,
     used_inputs,
     with_inputs,
 )
 from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry, Subgraph
 from nodegraph.graph.interface import set_value
+from nodegraph.graph.opening import decoded, read_bytes
 from nodegraph.sdk.builder import NODE_ID, GraphBuilder, Link
 from nodegraph.sdk.context import Asker
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem
+from nodegraph.sdk.writing import real_place
 from nodegraph.store import Roots
+from nodegraph.store.ledger import digest_of
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -83,18 +87,31 @@ class Result:
 class Workflow:
     """A document in a session: a function with typed inputs."""
 
-    def __init__(self, document: Document, session: Session | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        session: Session | None = None,
+        path: Path | None = None,
+        seen: Mapping[Path, str] | None = None,
+    ) -> None:
         self.document, self.path = document, path
         self.session = session or default_session()
+        self._seen = dict(seen or {})  # the digests of files as they were opened or saved from here
+
+    @property
+    def linked(self) -> Document:
+        """The document as it runs: subgraphs that lie in other files are inside. Raises InvalidWorkflow."""
+        return linked_document(self.document, self.session.catalog, self._roots(), self.path)
 
     @property
     def inputs(self) -> dict[str, PublicInput]:
         """The public inputs: their specs and present values."""
-        return public_inputs(self.document, self.session.catalog)
+        return public_inputs(self.linked, self.session.catalog)
 
     def with_inputs(self, **inputs: Any) -> Workflow:
         """The same workflow with inputs set. Raises InvalidWorkflow."""
-        return Workflow(with_inputs(self.document, self.session.catalog, inputs), self.session, self.path)
+        nodes = with_inputs(self.linked, self.session.catalog, inputs).nodes
+        return Workflow(self.document.model_copy(update={"nodes": nodes}), self.session, self.path, self._seen)
 
     def with_values(self, values: Mapping[str, Any]) -> Workflow:
         """The same workflow with `node.input` values set, public or not. Raises InvalidWorkflow for unknown nodes."""
@@ -104,7 +121,7 @@ class Workflow:
         document = self.document.model_copy(update={"nodes": dict(self.document.nodes)})
         for place, value in values.items():
             set_value(document, place, value)
-        return Workflow(document, self.session, self.path)
+        return Workflow(document, self.session, self.path, self._seen)
 
     def run(
         self,
@@ -125,7 +142,7 @@ class Workflow:
 
         Raises InvalidWorkflow before anything runs, RunFailed when something failed.
         """
-        workflow = self.with_inputs(**inputs) if inputs else self
+        workflow = (self.with_inputs(**inputs) if inputs else self)._standing_alone()
         plan = self.session.compile(workflow.document, wanted)
         saver = workflow._saver(out)
         options = RunOptions(listener, exact=exact, receiver=saver, keep=saver is None, asker=asker)
@@ -143,12 +160,16 @@ class Workflow:
         **inputs: Any,
     ) -> Result:
         """The same for asyncio."""
-        workflow = self.with_inputs(**inputs) if inputs else self
+        workflow = (self.with_inputs(**inputs) if inputs else self)._standing_alone()
         plan = self.session.compile(workflow.document, wanted)
         saver = workflow._saver(out)
         options = RunOptions(listener, exact=exact, receiver=saver, keep=saver is None, asker=asker)
         result = await self.session.run_async(plan, options, roots=self._roots(allow))
         return await asyncio.to_thread(workflow._checked, result, saver)
+
+    def _standing_alone(self) -> Workflow:
+        """The workflow as it runs and as pictures carry it: without other files."""
+        return Workflow(self.linked, self.session, self.path, self._seen)
 
     def _saver(self, out: str | Path | None) -> Saver | None:
         return None if out is None else Saver(self.document, self.session.library, Path(out))
@@ -162,18 +183,34 @@ class Workflow:
             raise RunFailed(result)
         return result
 
-    def _roots(self, allow: Sequence[str]) -> Roots:
+    def _roots(self, allow: Sequence[str] = ()) -> Roots:
         """Files may also lie beside the workflow's own file."""
-        roots = self.session.roots
-        beside = (self.path.parent,) if self.path is not None else ()
-        return Roots((*beside, *roots.files), roots.models, roots.allowed).allowing(allow)
+        return self.session.roots.beside(self.path).allowing(allow)
 
     def to_json(self) -> str:
         return dump_document(self.document)
 
-    def save(self, path: str | Path) -> None:
-        """Write the document, whole or not at all."""
-        save_document(self.document, Path(path))
+    def save(self, path: str | Path | None = None, *, force: bool = False) -> Saved:
+        """Write the document into its file, or another: whole or not at all, and what was there stays in the history.
+
+        Raises StaleRevision where the file was opened or saved from here and has changed since (unless `force`), NotWritten,
+        InvalidWorkflow for a document that could not be opened again, and ValueError where no file is known.
+        """
+        path = real_place(self._save_place() if path is None else Path(path))
+        if path.suffix.lower() in PICTURES:
+            raise ValueError(f"{path} has the name of a picture, and a workflow is saved as JSON: save('name.json').")
+        saved = save_document(path, self.document, base=None if force else self._seen.get(path), data=self.session.data)
+        self._seen[path] = saved.digest
+        if self.path is None or self.path.suffix.lower() in PICTURES:
+            self.path = path
+        if saved.trouble:
+            warnings.warn(f"{path} was saved. {saved.trouble}", stacklevel=2)
+        return saved
+
+    def _save_place(self) -> Path:
+        if self.path is None:
+            raise ValueError("This workflow has no file yet: save('name.json').")
+        return self.path
 
 
 def load(path: str | Path, session: Session | None = None) -> Workflow:
@@ -184,7 +221,8 @@ def load(path: str | Path, session: Session | None = None) -> Workflow:
         if text is None:
             raise InvalidWorkflow([Problem("no_workflow", f"{path} is a picture without a nodegraph workflow inside.")])
         return Workflow(parse_document(text), session, path)
-    return Workflow(load_document(path), session, path)
+    data = read_bytes(path)
+    return Workflow(parse_document(decoded(data, path)), session, path, {real_place(path): digest_of(data)})
 
 
 class Graph(GraphBuilder):

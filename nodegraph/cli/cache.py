@@ -161,7 +161,7 @@ def _explain(workflow: Workflow, paths: list[str], as_json: bool) -> int:
     from nodegraph.cli.plan import looking, state
     from nodegraph.cli.show import table
 
-    off = set(workflow.session.compile(workflow.document).disabled)
+    off = set(workflow.session.compile(workflow.linked).disabled)
     everything = [name for name in workflow.document.nodes if name not in off]
     with looking(stderr()):
         found = forecast_workflow(workflow, wanted=everything, allow=paths, every=True)

@@ -91,7 +91,7 @@ def _run(options: RunOptions, session: Session) -> int:
         with looking(console):
             found = forecast_workflow(workflow, wanted=wanted, exact=exact, allow=paths)
         return show_plan(found, options.json)
-    plan = session.compile(workflow.document, wanted)
+    plan = session.compile(workflow.linked, wanted)
     check_writable(options.out)
     with view(plan, console, options.quiet or options.json) as shown_:
         try:
@@ -150,7 +150,7 @@ def configured(file: Path, inputs: list[str], set_: list[str], session: Session)
             hint = nearest(node, workflow.document.nodes, "There are")
             problems.append(Problem("bad_setting", f"--set {setting}: this workflow has no node {node!r}.", hint=hint))
             continue
-        known = node_spec(workflow.document, session.catalog, entry)
+        known = node_spec(workflow.linked, session.catalog, entry)
         spec = known.input_by_name.get(key) if known else None
         if known is not None and spec is None:
             hint = nearest(key, known.input_by_name, "It has")
@@ -215,7 +215,7 @@ def show_inputs(file: Path, data: Path | None) -> int:
     try:
         with Session(data) as session:
             workflow = load(file, session)
-            inputs = public_inputs(workflow.document, session.catalog)
+            inputs = public_inputs(workflow.linked, session.catalog)
     except InvalidWorkflow as error:
         return refuse(error.problems, False)
     except PackError as error:

@@ -12,6 +12,7 @@ from nodegraph.graph.canonical import compact
 from nodegraph.graph.catalog import Catalog
 from nodegraph.graph.document import Document, InterfaceInput, NodeEntry, Subgraph
 from nodegraph.graph.iteration import misfits, specialised
+from nodegraph.graph.narrowing import narrowed, targets
 from nodegraph.graph.order import drawn, in_order
 from nodegraph.sdk import typeexpr as te
 from nodegraph.sdk.errors import Problem, nearest
@@ -75,9 +76,17 @@ class Subgraphs:
             circle = [circle[0], *reversed(circle[1:])]
             for i, name in enumerate(circle):
                 found[name] = f"The subgraph {name!r} contains itself: {drawn(circle[i:] + circle[:i])}."
+        for name, subgraph in self.entries.items():
+            if subgraph.file:
+                found[name] = f"The subgraph {name!r} lies in the file {subgraph.file!r}, which was not read."
         for name in uses.keys() - depth.keys() - found.keys():  # beside a circle that is reported
             found[name] = f"The subgraph {name!r} contains itself."
         return found
+
+    def _unusable_problem(self, name: str, socket: str | None, hint: str) -> Problem:
+        if self.entries[name].file:
+            return Problem("no_file", self._unusable[name], None, socket, hint="Open the workflow from its own file.")
+        return Problem("cycle", self._unusable[name], None, socket, hint=hint)
 
     # ---- as functions ----
 
@@ -102,8 +111,9 @@ class Subgraphs:
             hint = nearest(body, self.entries, "There are") or "This document has no subgraphs of that name."
             return None, [Problem("no_body", f"There is no subgraph {body!r}.", None, "body", hint=hint)]
         if body in self._unusable:
-            hint = "A loop repeats its body by itself: it needs no other way round."
-            return None, [Problem("cycle", self._unusable[body], None, "body", hint=hint)]
+            return None, [
+                self._unusable_problem(body, "body", "A loop repeats its body by itself: it needs no other way round.")
+            ]
         interface, inputs = self.entries[body].interface, self.inputs(body)
         problems = misfits(spec, body, interface.inputs, interface.outputs)
         if problems or len(inputs) < len(interface.inputs):
@@ -116,7 +126,7 @@ class Subgraphs:
             return None, [Problem("no_subgraph", f"There is no subgraph {name!r}.", hint=hint)]
         if name in self._unusable:
             hint = "To repeat a subgraph, make it the body of a loop: core/map, core/fold or core/while_."
-            return None, [Problem("cycle", self._unusable[name], hint=hint)]
+            return None, [self._unusable_problem(name, None, hint)]
         entry, inputs = self.entries[name], self.inputs(name)
         if len(inputs) < len(entry.interface.inputs):
             return None, []
@@ -135,25 +145,9 @@ class Subgraphs:
         return self._inputs[name]
 
     def _input(self, name: str, item: InterfaceInput, nodes: Mapping[str, NodeEntry]) -> InputSpec | None:
-        targets = []
-        for text in item.to:
-            node, _, key = text.partition(".")
-            known = self.spec_of(nodes[node]) if node in nodes else None
-            if known is not None and key in known.input_by_name:
-                targets.append((nodes[node], known.input_by_name[key]))
-        if not targets:
-            return None
-        entry, spec = next((pair for pair in targets if not pair[1].type.has_var()), targets[0])
-        unset = [found for place, found in targets if found.name not in place.inputs and found.name not in place.links]
-        return replace(
-            spec,
-            name=name,
-            type=_apart(spec.type, name),
-            required=item.default is None and any(found.required for found in unset),
-            default=entry.inputs.get(spec.name, spec.default) if item.default is None else item.default,
-            title=item.title or spec.title,
-            description=item.description or spec.description,
-        )
+        sockets = targets(item, nodes, lambda node: self.spec_of(nodes[node]))
+        found = narrowed(name, item, sockets)
+        return None if found is None else replace(found.spec, type=_apart(found.spec.type, name))
 
     # ---- as content ----
 

@@ -11,7 +11,7 @@ import json
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from nodegraph.sdk.errors import NodeError, nearest
@@ -109,9 +109,30 @@ class Roots:
     files: Sequence[Path] = ()
     models: Sequence[Path] = ()
     allowed: frozenset[str] = field(default_factory=frozenset)
+    workflows: Sequence[Path] = ()
 
     def allowing(self, paths: Iterable[str]) -> Roots:
-        return Roots(self.files, self.models, self.allowed | frozenset(paths))
+        return replace(self, allowed=self.allowed | frozenset(paths))
+
+    def beside(self, file: Path | None) -> Roots:
+        """The same for a document that lies in a file: what it names may lie beside it, too."""
+        if file is None:
+            return self
+        return replace(self, files=(file.parent, *self.files), workflows=(file.parent, *self.workflows))
+
+    def find_workflow(self, name: str, named_in: Path | None = None) -> Path:
+        """The workflow file that a document names as a subgraph: beside the file that names it, else in the roots.
+
+        Raises NodeError.
+        """
+        if named_in is not None and any(named_in.resolve().is_relative_to(root.resolve()) for root in self.workflows):
+            near = (named_in.parent / name).resolve()
+            if near.is_file() and any(near.is_relative_to(root.resolve()) for root in self.workflows):
+                return near
+        path = self._find(name, self.workflows, ("",), "workflow", "Put it beside the workflow, or into one of: {roots}")
+        if not path.is_file():
+            raise NodeError(f"{path} is a folder.", expected="a workflow file", got="a folder")
+        return path
 
     def find_file(self, name: str) -> Path:
         """The file that a document names. Raises NodeError."""
