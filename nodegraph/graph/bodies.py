@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry, Subgraph
+from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry
 from nodegraph.graph.iteration import COUNT, GO_ON, STATE, bare, set_by_rounds
 from nodegraph.graph.links import OUTER, Ref
+from nodegraph.graph.narrowing import has_default
 from nodegraph.graph.plan import Body, Iteration, PlanLink, PlanNode, Wanted
 from nodegraph.graph.relations import relate, substitute
 from nodegraph.graph.stamping import Stamp
@@ -18,7 +19,6 @@ from nodegraph.sdk import typeexpr as te
 from nodegraph.sdk.errors import NodeError, Problem
 from nodegraph.sdk.spec import InputSpec, NodeSpec, OutputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
-
 
 MOST_NODES = 250_000
 """How many nodes a workflow may have with its subgraphs stamped out."""
@@ -131,9 +131,10 @@ class Bodies:
         links = Counter(ref.input for ref in refs)
         rounds = set_by_rounds(spec, types)
         interface = self.subgraphs.entries[self._name(entry)].interface.inputs
-        set_here = {*entry.inputs, *(name for name, item in interface.items() if item.default is not None)}
+        inputs = self.subgraphs.inputs(self._name(entry))
+        set_here = {*entry.inputs, *(name for name, item in inputs.items() if has_default(interface[name], item.schema))}
         found: dict[str, TypeExpr] = {}
-        for name, item in self.subgraphs.inputs(self._name(entry)).items():
+        for name, item in inputs.items():
             if name in rounds:
                 found[name] = rounds[name]
             elif item.many:
@@ -146,9 +147,7 @@ class Bodies:
         """A subgraph as a body that is given these interface inputs; variadic ones as `NAME[0]`, `NAME[1]` ..."""
         key = (name, tuple(given.items()))
         if key not in self._known:
-            subgraph = self.subgraphs.entries[name]
-            document = Document(nodes=self._opened(subgraph, given), interface=subgraph.interface)
-            inside = self._compile(document, given, self)
+            inside = self._compile(self.opened(name, given), given, self)
             problems = [_inside(problem, name) for problem in inside.problems]
             unheard = [_inside(problem, name) for problem in _unheard(inside)]
             outputs = {wanted.name: wanted for wanted in inside.outputs}
@@ -168,8 +167,9 @@ class Bodies:
         inputs = self.subgraphs.inputs(name)
         self.report(self.compiled(name, {key: bare(item.type) for key, item in inputs.items() if not item.type.has_var()}))
 
-    def _opened(self, subgraph: Subgraph, given: Mapping[str, TypeExpr]) -> dict[str, NodeEntry]:
-        """The subgraph's nodes with what is given linked in; a link or a value inside gives way to it."""
+    def opened(self, name: str, given: Iterable[str]) -> Document:
+        """A subgraph as a document with what is given linked in; a link or a value inside gives way to it."""
+        subgraph = self.subgraphs.entries[name]
         nodes = dict(subgraph.nodes)
         for name in given:
             for text in subgraph.interface.inputs[name.partition("[")[0]].to:
@@ -185,7 +185,7 @@ class Bodies:
                 else:
                     links[key] = link
                 nodes[node] = nodes[node].model_copy(update={"links": links})
-        return nodes
+        return Document(nodes=nodes, interface=subgraph.interface)
 
 
 def _with_outputs(spec: NodeSpec, body: Body) -> NodeSpec:

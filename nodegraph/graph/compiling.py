@@ -15,6 +15,7 @@ from nodegraph.graph.catalog import Catalog
 from nodegraph.graph.disabled import Disabled, switch_off
 from nodegraph.graph.document import Document, NodeEntry
 from nodegraph.graph.hints import conversion, unknown_type
+from nodegraph.graph.iteration import bare
 from nodegraph.graph.links import OUTER, Ref
 from nodegraph.graph.order import drawn, in_order
 from nodegraph.graph.plan import Plan, PlanLink, PlanNode
@@ -45,6 +46,21 @@ def validate(document: Document, catalog: Catalog) -> list[Problem]:
     compiler = _Compiler(document, catalog)
     compiler.compile(None)
     return compiler.all_problems()
+
+
+def output_types(document: Document, catalog: Catalog, subgraph: str = "") -> dict[tuple[str, str], TypeExpr]:
+    """The types of the outputs of a document's nodes, or of those of one of its subgraphs: of as many as can be known."""
+    subgraphs, part, outer = Subgraphs(document.subgraphs, catalog), document, {}
+    bodies = Bodies(subgraphs, _compile_inside)
+    if subgraph:
+        outer = {name: bare(item.type) for name, item in subgraphs.inputs(subgraph).items() if not item.type.has_var()}
+        part = bodies.opened(subgraph, outer)
+    compiler = _Compiler(part, catalog, outer, bodies)
+    typed, _ = compiler.passes()
+    found = {(node, name): expr for node, i in typed.index.items() for name, expr in typed.types[i].items()}
+    for node, outputs in typed.stamped.items():
+        found |= {(node, name): expr for name, (_, expr) in outputs.items()}
+    return found
 
 
 def compile_fragment(document: Document, catalog: Catalog, outer: Mapping[str, TypeExpr]) -> Plan:
@@ -228,6 +244,7 @@ class _Compiler:
             bindings: dict[str, TypeExpr] = {}
             links: list[PlanLink] = []
             depth = 0  # how many levels of lists the node is mapped over
+            off = False
             for ref in self.refs[name]:
                 source: int | None
                 given: TypeExpr | None
@@ -242,9 +259,13 @@ class _Compiler:
                 else:
                     source = index.get(ref.node)
                     given = types[source].get(output) if source is not None else None
-                if source is None or given is None:
-                    continue  # behind a cycle or an unknown type: reported there
                 target = spec.input_by_name[ref.input]
+                if source is None or given is None:
+                    if ref.node in self.disabled.off or ref.node in self.stamped or source is not None:  # it is off inside
+                        off = off or target.required
+                        if not target.many:
+                            self.values[name].setdefault(ref.input, target.default)
+                    continue  # else behind a cycle or an unknown type: reported there
                 relation = self._relate(given, target.type, bindings)
                 if relation is None:
                     self._bad_link(name, ref, given, target, bindings)
@@ -253,6 +274,9 @@ class _Compiler:
                 depth = max(depth, relation.depth)
                 link = PlanLink(ref.input, source, output, relation.how, (), ref.many, target.lazy, given.is_json)
                 links.append(link._replace(depth=relation.depth) if relation.depth > 1 else link)
+            if off:
+                self.disabled.off.add(name)
+                continue
             node = PlanNode(name, spec, self.values[name], tuple(links), depth > 0)
             if spec.iterates == "once" and not depth:
                 found, problems = self.bodies.stamped(node, self.document.nodes[name], self.refs[name], bindings, len(nodes))

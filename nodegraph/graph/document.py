@@ -42,13 +42,15 @@ class InterfaceInput(_Part):
     """A public input: it sets every `node.input` in `to`.
 
     Inputs are shown in the order of the file, those of one `group` together. `minimum`, `maximum`, `step` and `choices` may
-    only narrow what the nodes take. `default` is what a form goes back to, and what a subgraph uses that is given nothing.
+    only narrow what the nodes take. `default` is what a form goes back to, and what a subgraph uses that is given nothing. With
+    `as_list` a subgraph takes a list where its node takes one: that node runs per item, and what reads it sees the whole list.
     """
 
     to: list[str]
     title: str = ""
     description: str = ""
     group: str = ""
+    as_list: bool = False
     default: Any = None
     minimum: int | float | None = None
     maximum: int | float | None = None
@@ -226,7 +228,8 @@ def _node_json(node: NodeEntry) -> dict[str, Any]:
 
 
 def _input_json(item: InterfaceInput) -> dict[str, Any]:
-    known = {"to": item.to, "title": item.title, "description": item.description, "group": item.group}
+    known: dict[str, Any] = {"to": item.to, "title": item.title, "description": item.description}
+    known |= {"group": item.group, "as_list": item.as_list}
     rules = {name: _sorted(getattr(item, name)) for name in INPUT_RULES if name in item.model_fields_set}
     return _filled(known, but="to") | rules | _extra(item)
 

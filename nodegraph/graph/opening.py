@@ -65,7 +65,8 @@ def _read(handle: int, path: Path) -> bytes:
     pipe = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
     if not (pipe or stat.S_ISREG(found.st_mode)):
         raise OSError(errno.EINVAL, "it is a device, not a file")
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while max(size, found.st_size) <= LARGEST_BYTES:
         if pipe and sys.platform != "win32" and not select.select([handle], [], [], _PATIENCE_SECONDS)[0]:
             raise TimeoutError(errno.ETIMEDOUT, f"nothing came through it for {_PATIENCE_SECONDS:.0f} seconds")

@@ -18,7 +18,8 @@ Accept = Callable[[Any], Any]
 
 _PLAIN = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"})
 _LIST = frozenset({"type", "items", "minItems", "maxItems"})
-_REMARKS = frozenset({"title", "description", "default", "examples", "format"})
+REMARKS = frozenset({"title", "description", "default", "examples", "format"})
+"""What a schema says that no value is measured by."""
 
 
 @dataclass(eq=False)
@@ -48,7 +49,7 @@ def _anything(value: Any) -> Any:
 
 
 def _make(schema: dict[str, Any]) -> Accept:
-    rules = {name for name in schema if name not in _REMARKS}
+    rules = {name for name in schema if name not in REMARKS}
     if rules <= _PLAIN:
         kind = schema.get("type")
         if "enum" in schema or "const" in schema:
@@ -190,6 +191,8 @@ def describe_schema(schema: dict[str, Any]) -> str:
         return shown(schema["const"])
     if "anyOf" in schema:
         return " or ".join(describe_schema(member) for member in schema["anyOf"])
+    if "allOf" in schema:
+        return " that is also ".join(describe_schema(member) for member in schema["allOf"])
     match schema.get("type"):
         case "integer" | "number" as kind:
             return ("a whole number" if kind == "integer" else "a number") + _range(schema)

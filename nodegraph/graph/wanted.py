@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nodegraph.graph.disabled import Disabled
 from nodegraph.graph.document import Document
 from nodegraph.graph.links import OUTER, Ref
+from nodegraph.graph.narrowing import interface_problems
 from nodegraph.graph.plan import PlanLink, PlanNode, Wanted
 from nodegraph.sdk.errors import nearest
 from nodegraph.sdk.spec import NodeSpec
@@ -95,7 +96,7 @@ def interface_outputs(typed: Typed) -> list[Wanted]:
 
 
 def check_interface_inputs(typed: Typed) -> None:
-    """Report interface inputs that go nowhere."""
+    """Report interface inputs that go nowhere, or that say of their values what the nodes they set do not allow."""
     for name, item in typed.document.interface.inputs.items():
         for text in item.to:
             node, _, key = text.partition(".")
@@ -105,6 +106,8 @@ def check_interface_inputs(typed: Typed) -> None:
                 known = typed.document.nodes if spec is None else spec.input_by_name
                 hint = nearest(node if spec is None else key, known, "There are" if spec is None else "It has")
                 typed.report("dangling_input", message, hint=hint)
+    for found in interface_problems(typed.document.interface, typed.document.nodes, typed.specs.get):
+        typed.report(found.code, found.message, found.node, expected=found.expected, got=found.got, hint=found.hint)
 
 
 def named_outputs(typed: Typed, names: Iterable[str]) -> list[Wanted]:
