@@ -24,6 +24,7 @@ from nodegraph.sdk import (
     ModelFile,
     Node,
     NodeError,
+    OldNode,
     Pack,
     PackError,
     Preview,
@@ -35,6 +36,7 @@ from nodegraph.sdk import (
     Storage,
     composite,
     loader,
+    migrate,
     node,
     socket,
 )
@@ -62,6 +64,7 @@ __all__ = [
     "ModelFile",
     "Node",
     "NodeError",
+    "OldNode",
     "Pack",
     "PackError",
     "Preview",
@@ -78,6 +81,7 @@ __all__ = [
     "composite",
     "load",
     "loader",
+    "migrate",
     "node",
     "socket",
 ]

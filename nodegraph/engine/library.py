@@ -9,6 +9,7 @@ from typing import Any
 from nodegraph.graph import Catalog
 from nodegraph.graph.builtin import BUILTIN
 from nodegraph.sdk.errors import PackError
+from nodegraph.sdk.migration import Migration
 from nodegraph.sdk.node import Node
 from nodegraph.sdk.pack import Pack, installed_packs, load_pack
 from nodegraph.sdk.socket import SocketType
@@ -58,6 +59,14 @@ class Library:
         found = self._pack(pack).nodes.get(name)
         if found is None:
             raise PackError(f"The pack {pack!r} no longer has a node {name!r}.")
+        return found
+
+    def migration(self, type_id: str, version: int) -> Migration:
+        """What leads a node of this type and version to the next one. Raises PackError, or what the pack's import raises."""
+        pack = self.catalog.migrations[type_id, version]
+        found = self._pack(pack).migrations.get((type_id, version))
+        if found is None:
+            raise PackError(f"The pack {pack!r} no longer has a migration of {type_id} from version {version}.")
         return found
 
     def id_of(self, node: Node) -> str:

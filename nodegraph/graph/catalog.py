@@ -13,23 +13,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nodegraph.sdk.errors import PackError
 from nodegraph.sdk.pack import Pack, installed_packs, source_digest
 from nodegraph.sdk.spec import NodeSpec, SocketSpec
 from nodegraph.sdk.writing import write_atomically
 
-CATALOG_FORMAT = 1
+CATALOG_FORMAT = 2
+
+
+class PackOrigin(NamedTuple):
+    """The distribution that a pack was installed with, and its version."""
+
+    distribution: str
+    version: str
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Node types by id, socket types by name, and the packs that could not be read with the trace of why."""
+    """Node types by id, socket types by name, and the packs that could not be read with the trace of why.
+
+    `migrations` says which pack can lead a node of a type and version to the next one; `origins` where packs come from.
+    """
 
     nodes: Mapping[str, NodeSpec]
     sockets: Mapping[str, SocketSpec] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
+    migrations: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    origins: Mapping[str, PackOrigin] = field(default_factory=dict)
 
     @staticmethod
     def of(packs: Iterable[Pack]) -> Catalog:
@@ -51,11 +63,15 @@ def describe(pack: Pack) -> dict[str, Any]:
         asdict(SocketSpec(found.name, found.color, found.description, found.artifact is not None))
         for found in pack.sockets.values()
     ]
-    return {"pack": pack.name, "nodes": [spec.to_json() for spec in specs], "sockets": sockets}
+    migrations = [list(step) for step in sorted(pack.migrations)]
+    return {"pack": pack.name, "nodes": [spec.to_json() for spec in specs], "sockets": sockets, "migrations": migrations}
 
 
-def _merge(parts: Iterable[dict[str, Any]], broken: Mapping[str, str]) -> Catalog:
+def _merge(
+    parts: Iterable[dict[str, Any]], broken: Mapping[str, str], origins: Mapping[str, PackOrigin] | None = None
+) -> Catalog:
     nodes: dict[str, NodeSpec] = {}
+    migrations: dict[tuple[str, int], str] = {}
     sockets: dict[str, tuple[str, SocketSpec]] = {}
     for part in parts:
         for item in part["nodes"]:
@@ -66,7 +82,12 @@ def _merge(parts: Iterable[dict[str, Any]], broken: Mapping[str, str]) -> Catalo
             pack, other = sockets.setdefault(found.name, (part["pack"], found))
             if other != found:
                 raise PackError(f"The packs {pack!r} and {part['pack']!r} both declare a socket type {found.name!r}.")
-    return Catalog(nodes, {name: found for name, (_, found) in sockets.items()}, broken)
+        for type_id, version in part["migrations"]:
+            other_pack = migrations.setdefault((type_id, version), part["pack"])
+            if other_pack != part["pack"]:
+                both = f"{other_pack!r} and {part['pack']!r}"
+                raise PackError(f"The packs {both} both declare a migration of {type_id} from version {version}.")
+    return Catalog(nodes, {name: found for name, (_, found) in sockets.items()}, broken, migrations, origins or {})
 
 
 def installed_catalog(cache: Path) -> Catalog:
@@ -75,13 +96,15 @@ def installed_catalog(cache: Path) -> Catalog:
     A pack that cannot be imported is listed in `broken` and leaves the others usable.
     """
     parts, broken = [], {}
-    for name, point in installed_packs().items():
+    points = installed_packs()
+    for name, point in points.items():
         try:
             file = cache / f"{name}-{source_digest(point)}-{CATALOG_FORMAT}-{installed_version('nodegraph')}.json"
             parts.append(_read(file) or _describe_apart(name, file))
         except PackError as error:
             broken[name] = str(error)
-    return _merge(parts, broken)
+    origins = {name: PackOrigin(point.dist.name, point.dist.version) for name, point in installed_packs().items() if point.dist}
+    return _merge(parts, broken, origins)
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -89,7 +112,7 @@ def _read(file: Path) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and {"pack", "nodes", "sockets"} <= set(found) else None
+    return found if isinstance(found, dict) and {"pack", "nodes", "sockets", "migrations"} <= set(found) else None
 
 
 def _describe_apart(name: str, file: Path) -> dict[str, Any]:

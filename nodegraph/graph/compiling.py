@@ -18,6 +18,7 @@ from nodegraph.graph.hints import conversion, unknown_type
 from nodegraph.graph.iteration import bare
 from nodegraph.graph.links import OUTER, Ref
 from nodegraph.graph.order import drawn, in_order
+from nodegraph.graph.packs import packs_named
 from nodegraph.graph.plan import Plan, PlanLink, PlanNode
 from nodegraph.graph.relations import Relation, relate, substitute
 from nodegraph.graph.subgraphs import Subgraphs
@@ -87,7 +88,7 @@ class _Compiler:
         self.outer = dict(outer or {})
         self.outer_index = {name: -1 - i for i, name in enumerate(self.outer)}
         self.problems: list[Problem] = []
-        self.bodies = bodies or Bodies(Subgraphs(document.subgraphs, catalog), _compile_inside)
+        self.bodies = bodies or Bodies(Subgraphs(document.subgraphs, catalog), _compile_inside, packs_named(document))
         self.loops: dict[str, tuple[NodeSpec | None, list[Problem]]] = {}
         self.specs: dict[str, NodeSpec] = {}
         self.values: dict[str, dict[str, Any]] = {}
@@ -138,7 +139,8 @@ class _Compiler:
             return
         self.specs[name] = spec
         if entry.version != spec.version:
-            hint = "Update the pack." if entry.version > spec.version else "It was written for an older pack."
+            older = f"The pack {spec.pack!r} has no migration for it: add the node anew."
+            hint = "Update the pack." if entry.version > spec.version else older
             expected, got = f"version {spec.version}", f"version {entry.version}"
             self._problem("version", f"{entry.type} has another version.", name, expected=expected, got=got, hint=hint)
         by_name = spec.input_by_name
@@ -199,7 +201,7 @@ class _Compiler:
             if not self.loops[name][1] and not entry.disabled:
                 self.bodies.look_inside(entry)
             return
-        self.problems.append(unknown_type(name, entry.type, self.catalog))
+        self.problems.append(unknown_type(name, entry, self.catalog, self.bodies.packs))
 
     def _value(self, name: str, spec: InputSpec, value: Any, values: dict[str, Any]) -> None:
         if spec.schema is None:

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from nodegraph.graph.catalog import Catalog
+from collections.abc import Mapping
+
+from nodegraph.graph.catalog import Catalog, PackOrigin
+from nodegraph.graph.document import NodeEntry
 from nodegraph.graph.relations import relate
 from nodegraph.sdk.errors import Problem, nearest
 from nodegraph.sdk.typeexpr import TypeExpr
 
+COMFYUI = "comfyui"
+"""The pack of node types that an import could not translate, and the field that holds what it knew of them."""
 
-def unknown_type(node: str, type_id: str, catalog: Catalog) -> Problem:
-    """A node's type is not in the catalog: its pack is broken, not installed, or the name is another."""
+
+def unknown_type(node: str, entry: NodeEntry, catalog: Catalog, packs: Mapping[str, PackOrigin]) -> Problem:
+    """A node's type is not in the catalog: its pack is broken, not installed, or the name is another.
+
+    The node stays a placeholder: it keeps its values and links. `packs` is where the document says that its packs come from.
+    """
+    type_id = entry.type
     pack = type_id.split("/", 1)[0]
     if pack in catalog.broken:
         last = catalog.broken[pack].strip().splitlines()[-1]
         return Problem("broken_pack", f"The pack {pack!r} could not be loaded: {last}", node)
+    if pack == COMFYUI:
+        return _untranslated(node, entry)
     hint = nearest(type_id, catalog.nodes, "There are")
     if pack not in {known.split("/", 1)[0] for known in catalog.nodes}:
-        hint = f"The pack {pack!r} is not installed. {hint}".strip()
-    return Problem("unknown_type", f"There is no node type {type_id!r}.", node, hint=hint or None)
+        missing = f"The pack {pack!r} is not installed."
+        if pack in packs:
+            origin = packs[pack]
+            version = f"=={origin.version}" if origin.version else ""
+            missing += f' It came with {origin.distribution} {origin.version}: pip install "{origin.distribution}{version}"'
+            return Problem("missing_pack", f"There is no node type {type_id!r}.", node, hint=missing)
+        hint = f"{missing} {hint}".strip()
+    elif pack in packs and (here := catalog.origins.get(pack)) is not None and here.version != packs[pack].version:
+        hint = f"The document was saved with {packs[pack].distribution} {packs[pack].version}; here is {here.version}. {hint}"
+    return Problem("unknown_type", f"There is no node type {type_id!r}.", node, hint=hint.strip() or None)
+
+
+def _untranslated(node: str, entry: NodeEntry) -> Problem:
+    """A placeholder that an import left."""
+    found = (entry.model_extra or {}).get(COMFYUI)
+    known = found if isinstance(found, dict) else {}
+    name = known.get("class") or entry.type.split("/", 1)[-1]
+    pack = f", of the pack {known['pack']}" if isinstance(known.get("pack"), str) else ""
+    hint = "Replace it by nodes that are here, or disable it; what it held is kept."
+    return Problem("untranslated", f"This is ComfyUI's {name}{pack}; nodegraph has nothing for it yet.", node, hint=hint)
 
 
 def conversion(given: TypeExpr, expected: TypeExpr, catalog: Catalog) -> str:

@@ -161,7 +161,8 @@ def _remarks(interface: Interface, nodes: Mapping[str, NodeEntry], subgraphs: Su
         if made is None or made.spec.schema is None or not made.typeable:
             continue
         place = f"{prefix}interface.{name}"
-        found += filter(None, (_outside(place, socket, made) for socket in typed))
+        held = [socket for socket in typed if not (_unset(socket) and (prefix or socket.spec.required))]
+        found += filter(None, (_outside(place, socket, made) for socket in held))  # a node's own default counts outside only
         values = {socket.place: shown(present(socket)) for socket in typed if not _unset(socket)}
         if len(set(values.values())) > 1:
             message = "The sockets that it sets hold different values. They stay so until it is set."
@@ -172,8 +173,6 @@ def _remarks(interface: Interface, nodes: Mapping[str, NodeEntry], subgraphs: Su
 
 def _outside(place: str, socket: Target, made: Narrowed) -> Problem | None:
     """A value that its node takes, but the interface would not."""
-    if socket.spec.required and _unset(socket):
-        return None
     value = present(socket)
     try:
         accept(socket.spec, value)

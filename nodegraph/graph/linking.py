@@ -62,8 +62,9 @@ class _Linker:
                 continue
             inner, path = found
             if path not in taken:
-                names = taken[path] = _free_names(inner.subgraphs, subgraphs, name)
-                subgraphs |= {names[key]: self._renamed(part, inner, names) for key, part in inner.subgraphs.items()}
+                taken[path] = _free_names(inner.subgraphs, subgraphs, name)
+                new = {taken[path][key]: part for key, part in inner.subgraphs.items()}
+                subgraphs |= {key: self._renamed(part, inner, taken[path]) for key, part in new.items()}
             names = taken[path]
             whole = Subgraph(title=inner.title, nodes=inner.nodes, interface=inner.interface, layout=inner.layout)
             own = {"title": entry.title or inner.title, "file": ""}

@@ -7,6 +7,7 @@ from nodegraph.sdk.batching import Inputs
 from nodegraph.sdk.builder import GraphBuilder, Link
 from nodegraph.sdk.context import Asker, Context, Preview, Question
 from nodegraph.sdk.errors import Cancelled, InvalidWorkflow, NodeError, PackError, Problem
+from nodegraph.sdk.migration import OldNode, migrate
 from nodegraph.sdk.node import Node, composite, node
 from nodegraph.sdk.pack import Pack, loader
 from nodegraph.sdk.socket import Artifact, Buffer, Codec, SocketType, Storage, socket
@@ -29,6 +30,7 @@ __all__ = [
     "ModelFile",
     "Node",
     "NodeError",
+    "OldNode",
     "Pack",
     "PackError",
     "Preview",
@@ -40,6 +42,7 @@ __all__ = [
     "Storage",
     "composite",
     "loader",
+    "migrate",
     "node",
     "socket",
 ]

@@ -1,7 +1,7 @@
 """Packs: Python packages that offer nodes through the entry-point group `nodegraph.packs`.
 
-A pack offers what its module exports: nodes, composites, socket types and loaders. There is no global registry; loading a
-pack returns it.
+A pack offers what its module exports: nodes, composites, socket types, loaders and migrations. There is no global registry;
+loading a pack returns it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from nodegraph.sdk.errors import PackError
+from nodegraph.sdk.migration import MIGRATES, Migration
 from nodegraph.sdk.node import Node
 from nodegraph.sdk.socket import SocketType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 GROUP = "nodegraph.packs"
+RESERVED = frozenset({"subgraph", "nodegraph", "comfyui"})
+"""What packs cannot be called: subgraphs as node types, the engine's own nodes, what an import could not translate."""
 LOADS = "__nodegraph_loads__"
 
 
@@ -47,19 +50,25 @@ class Pack:
     digest: str
     nodes: Mapping[str, Node]
     loaders: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
+    migrations: Mapping[tuple[str, int], Migration] = field(default_factory=dict)
 
     @staticmethod
     def of(name: str, members: Iterable[Any], digest: str = "0") -> Pack:
-        """A pack from its members: what is a node or a loader counts, anything else does not."""
+        """A pack from its members: what is a node, a loader or a migration counts, anything else does not."""
         nodes: dict[str, Node] = {}
         loaders: dict[type, Callable[..., Any]] = {}
+        migrations: dict[tuple[str, int], Migration] = {}
         for member in members:
             if isinstance(member, Node):
                 if nodes.setdefault(member.name, member) is not member:
                     raise PackError(f"Pack {name!r} declares the node {member.name!r} twice.")
             elif callable(member) and hasattr(member, LOADS):
                 loaders[getattr(member, LOADS)] = member
-        return Pack(name, digest, nodes, loaders)
+            elif callable(member) and isinstance(getattr(member, MIGRATES, None), tuple):
+                for step in getattr(member, MIGRATES):
+                    if migrations.setdefault(step, member) is not member:
+                        raise PackError(f"Pack {name!r} declares two migrations of {step[0]} from version {step[1]}.")
+        return Pack(name, digest, nodes, loaders, migrations)
 
     @property
     def sockets(self) -> dict[str, SocketType]:
@@ -70,6 +79,8 @@ def installed_packs() -> dict[str, EntryPoint]:
     """Every installed pack by name, none imported. Two that claim one name raise PackError."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
+        if point.name in RESERVED:
+            raise PackError(f"No pack may be called {point.name!r} ({point.value}); the name has a meaning of its own.")
         other = found.setdefault(point.name, point)
         if other.value != point.value:
             raise PackError(f"Two packs are called {point.name!r}: {other.value} and {point.value}. Uninstall one.")
