@@ -12,16 +12,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nodegraph.graph.canonical import pretty
+from nodegraph.graph.formats import FORMAT, upgraded
 from nodegraph.graph.opening import decoded, read_bytes
 from nodegraph.graph.reading import read_json
 from nodegraph.sdk.builder import NODE_ID
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
 from nodegraph.sdk.writing import write_atomically
 
-FORMAT = 1
 SUBGRAPHS = "subgraphs"
 """How problems name a place in a subgraph: `subgraphs.NAME/node`."""
-NEWER = "It was saved by a newer nodegraph. Update to open it."
 
 
 class _Part(BaseModel):
@@ -107,13 +106,7 @@ def document_from(data: Any) -> Document:
         if isinstance(data, dict) and ("last_node_id" in data or any(_is_comfy_node(node) for node in data.values())):
             hint = "This looks like a ComfyUI workflow; nodegraph documents have another format."
         raise InvalidWorkflow([Problem("bad_document", "This JSON is not a nodegraph workflow.", hint=hint)])
-    if data.get("nodegraph", FORMAT) != FORMAT or data.get("nodegraph") is True:
-        got = json.dumps(data["nodegraph"])
-        newer = isinstance(data["nodegraph"], int) and data["nodegraph"] > FORMAT
-        problem = Problem(
-            "bad_document", "The format version is unknown.", expected='"nodegraph": 1', got=got, hint=NEWER if newer else None
-        )
-        raise InvalidWorkflow([problem])
+    data = upgraded(data)
     try:
         document = Document.model_validate(data)
     except ValidationError as error:
