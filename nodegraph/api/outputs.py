@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nodegraph.api.records import Record, record
 from nodegraph.artifacts import embed, place
 from nodegraph.engine import Library, RunOutput
-from nodegraph.graph import Document, dump_document, used_inputs
-from nodegraph.graph.values import shown
+from nodegraph.graph import Document
 from nodegraph.sdk.errors import NodeError, Problem
 from nodegraph.sdk.socket import Artifact
 from nodegraph.sdk.typeexpr import TypeExpr
@@ -26,10 +26,8 @@ class Saver:
     """
 
     def __init__(self, document: Document, library: Library, folder: Path) -> None:
-        self._library, self._folder = library, folder
-        self._inputs = used_inputs(document, library.catalog)
-        self._texts = {"workflow": dump_document(document), "parameters": parameters_text(self._inputs)}
-        self._title = document.title or "workflow"
+        self._document, self._library, self._folder = document, library, folder
+        self._problems: list[Problem] = []
         self._saved: list[tuple[RunOutput, Future[list[dict[str, Any]]]]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nodegraph-saving")
 
@@ -50,7 +48,29 @@ class Saver:
                 found[output.name] += rows.result()
             except NodeError as error:
                 problems.append(error.problem(output.node, "bad_output"))
-        return found, problems
+        return found, [*problems, *self._problems, *self._left_out()]
+
+    @cached_property
+    def record(self) -> Record:
+        """What the files carry."""
+        return record(self._document, self._library.catalog)
+
+    def _with_record(self, artifact: Artifact, node: str) -> bytes:
+        """The artifact's bytes with what is to travel inside; where they cannot hold it, as they are, and that is a problem."""
+        try:
+            return embed(artifact.data, artifact.media_type, self.record.kept(artifact.embed))
+        except NodeError as error:
+            self._problems.append(error.problem(node, "not_embedded"))
+            return artifact.data
+
+    def _left_out(self) -> list[Problem]:
+        """A secret typed where its name belongs is in no file, and whoever typed it should know."""
+        if "record" not in self.__dict__:
+            return []
+        message = "This is no name of a secret, so it was left out of the saved pictures."
+        hint = "Put the secret into the environment as NODEGRAPH_SECRET_NAME, and write NAME here."
+        places = (place.rpartition(".") for place in self.record.left_out)
+        return [Problem("bad_secret", message, node, socket, hint=hint) for node, _, socket in places]
 
     def _save(self, output: RunOutput) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -59,10 +79,10 @@ class Saver:
             if artifact is None:
                 rows.append({"value": value} if expr is not None and expr.is_json else {"type": str(expr)})
                 continue
-            keep = {"full": ("workflow", "parameters"), "parameters": ("parameters",)}.get(artifact.embed, ())
-            data = embed(artifact.data, artifact.media_type, {name: self._texts[name] for name in keep})
+            data = self._with_record(artifact, output.node)
             index = "-".join(map(str, output.item)) or str(number)
-            fields = {**self._inputs, "workflow": self._title, "node": output.node, "output": output.output, "index": index}
+            named = {"workflow": self.record.title, "node": output.node, "output": output.output, "index": index}
+            fields = {**self.record.inputs, **named}
             placed = place(data, artifact.media_type, artifact.name, fields, self._folder)
             rows.append({"path": str(placed.path), "digest": f"sha256:{placed.digest}"})
         return rows
@@ -83,9 +103,3 @@ def _artifact(value: Any, expr: TypeExpr | None, library: Library) -> Artifact |
         return value
     socket = library.sockets.get(expr.name) if expr is not None and expr.kind == "socket" else None
     return socket.artifact(value) if socket is not None and socket.artifact is not None else None
-
-
-def parameters_text(inputs: Mapping[str, Any]) -> str:
-    """A workflow's inputs as readable lines: what a person wants to know of a picture at a glance."""
-    rows = (f"{name}: {value if isinstance(value, str) else shown(value)}" for name, value in inputs.items())
-    return "\n".join(re.sub(r"\s*\n\s*", " ", row) for row in rows)

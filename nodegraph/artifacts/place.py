@@ -18,6 +18,7 @@ SUFFIXES = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
     "image/webp": ".webp",
+    "image/avif": ".avif",
     "text/plain": ".txt",
     "application/json": ".json",
     "application/octet-stream": ".bin",

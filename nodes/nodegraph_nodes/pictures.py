@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nodegraph import Artifact, Preview
 
-MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
 
 
 def to_pillow(image: Tensor) -> Pillow.Image:
@@ -44,6 +44,8 @@ def encode(image: Tensor, kind: str = "png", quality: int = 90, lossless: bool =
         options = {"quality": quality, "subsampling": 0 if quality >= 90 else 2, "optimize": True}
     elif kind == "webp":
         options = {"quality": quality, "lossless": lossless, "method": 4, "exact": lossless}
+    elif kind == "avif":
+        options = {"quality": quality, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
