@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,14 +56,22 @@ def print_problems(problems: Sequence[Problem], title: str) -> None:
             console.print(Text(f"      {problem.hint}", style="cyan"), soft_wrap=True)
 
 
-def refuse(problems: Sequence[Problem], as_json: bool, **more: Any) -> int:
+def refuse(problems: Sequence[Problem], as_json: bool, what: str = "This cannot run", **more: Any) -> int:
     """Say that the input was wrong, in the asked form, and give the exit code."""
     if as_json:
         print_json({"status": "invalid", **more, "problems": [problem.to_json() for problem in problems]})
     else:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        print_problems(problems, f"This cannot run: {count}.")
+        print_problems(problems, f"{what}: {count}.")
     return WRONG_INPUT
+
+
+def hush_libraries() -> None:
+    """Libraries' warnings are not for the people who run workflows; setting the libraries' own variables brings them back."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    warnings.simplefilter("ignore")
 
 
 def duration(ms: float) -> str:

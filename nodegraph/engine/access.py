@@ -53,6 +53,10 @@ class FileAccess:
         digest, used = self._find(kind, name)
         return (used.path if kind == "file" else ModelFile(name, used.path, digest)), used
 
+    def found(self) -> dict[tuple[str, str], tuple[str, Path]]:
+        """Every file that was asked for so far, by kind and name: its digest, and where it lies."""
+        return {key: (digest, used.path) for key, (digest, used) in list(self._known.items())}
+
     def _find(self, kind: str, name: str) -> tuple[str, UsedFile]:
         found = self._known.get((kind, name))
         if found is None:

@@ -24,6 +24,12 @@ class DeviceAdapter(Protocol):
         """The numerics profile: whatever else, besides inputs and code, decides the bytes of a result."""
         ...
 
+    def facts(self) -> dict[str, Any]:
+        """What a lock says of the device: `kind`, `dtype` (what "auto" means there), `libraries` that compute (by name, their
+        versions), and `about`: texts by name that are good to know. Of the first three all must match for the same pixels.
+        """
+        ...
+
     def working(self, device: Any) -> AbstractContextManager[Any]:
         """Entered around every call on the device's thread. Afterwards the object has `peak_bytes` (or None) and `pending`.
 

@@ -58,7 +58,7 @@ def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: in
     function = library.node(node.spec.id)
     builder = GraphBuilder()
     outer_links: dict[str, PlanLink] = {}
-    variadic: list[Link] = []
+    variadic: list[Link[Any]] = []
     for link in node.links:
         if link.input not in values:
             name = f"{link.input}[{len(variadic)}]" if link.many else link.input
@@ -102,7 +102,7 @@ def expand(node: PlanNode, values: Mapping[str, Any], library: Library, base: in
     if len(given) != len(node.spec.outputs) or not all(map(_is_linked, given)):
         raise TypeError(f"{node.spec.id} should return {len(node.spec.outputs)} links, it returned {returned!r}")
 
-    def placed(output: str, link: Link) -> PlanLink:
+    def placed(output: str, link: Link[Any]) -> PlanLink:
         return PlanLink(output, base + plan.index[link.node], link.output) if link.node else outer_links[link.output]
 
     outputs: dict[str, PlanLink | list[PlanLink]] = {}
@@ -129,7 +129,7 @@ def _entry(built: Any, library: Library) -> NodeEntry:
     return NodeEntry(type=type_id, version=built.node.version, inputs=dict(built.values), links=links)
 
 
-def _text(link: Link) -> str:
+def _text(link: Link[Any]) -> str:
     return f"{link.node or OUTER}.{link.output}"
 
 

@@ -71,9 +71,11 @@ class Library:
 
     def id_of(self, node: Node) -> str:
         """The type id of a node function, as composites and builders hold it."""
-        if node not in self._ids:
-            for name in self._points:
-                self._pack(name)
+        likely = [name for name, point in self._points.items() if f"{node.__module__}.".startswith(f"{point.module}.")]
+        for name in (*likely, *self._points):  # a pack of nothing but numbers need not wait for one that brings torch
+            if node in self._ids:
+                break
+            self._pack(name)
         if node not in self._ids:
             raise PackError(f"The node {node.name!r} belongs to no installed pack.")
         return self._ids[node]

@@ -21,7 +21,7 @@ LARGEST_BYTES = 128 << 20
 _PATIENCE_SECONDS = 10.0  # without anything coming through a pipe
 _CHUNK = 1 << 20
 _MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
@@ -36,6 +36,8 @@ def read_bytes(path: Path) -> bytes:
             return _read(handle, path)
         finally:
             os.close(handle)
+    except InvalidWorkflow:
+        raise
     except FileNotFoundError:
         raise _refused("no_file", f"There is no file {path}.") from None
     except (OSError, ValueError) as error:

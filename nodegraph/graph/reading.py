@@ -12,9 +12,16 @@ from nodegraph.sdk.errors import InvalidWorkflow, Problem
 DEEPEST = 100
 """How far a document's lists and objects may nest: everything that walks through it may recurse."""
 
+MOST_PARTS = 10_000_000
+"""How many lists and objects a document may have: each takes 64 bytes of memory and more, whatever little it holds."""
+
 
 def read_json(text: str) -> Any:
     """The JSON value that a text holds. Raises InvalidWorkflow with line and column."""
+    brackets = text.count("[") + text.count("{")
+    if brackets > MOST_PARTS:
+        message = f"The JSON has {brackets:,} lists and objects; a workflow may have {MOST_PARTS:,}."
+        raise InvalidWorkflow([Problem("too_large", message, hint="Put tables into files of their own, and name these in it.")])
     try:
         data = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
         if _SURROGATE.search(text):
@@ -33,7 +40,7 @@ def read_json(text: str) -> Any:
         raise InvalidWorkflow([Problem("bad_json", f"A whole number has more than {digits} digits.")]) from None
     except RecursionError:
         raise InvalidWorkflow([_TOO_DEEP]) from None
-    if text.count("[") + text.count("{") > DEEPEST and _deeper_than(data, DEEPEST):
+    if brackets > DEEPEST and _deeper_than(data, DEEPEST):
         raise InvalidWorkflow([_TOO_DEEP])
     return data
 

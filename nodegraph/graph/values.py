@@ -235,15 +235,20 @@ def _range(schema: dict[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     parts = []
     if low is not None and high is not None:
-        parts.append(f" from {low:g} to {high}" if abs(high) >= 10**6 else f" from {low:g} to {high:g}")
+        parts.append(f" from {_limit(low)} to {_limit(high)}")
     elif low is not None:
-        parts.append(f" of at least {low:g}")
+        parts.append(f" of at least {_limit(low)}")
     elif high is not None:
-        parts.append(f" of at most {high:g}")
+        parts.append(f" of at most {_limit(high)}")
     if "exclusiveMinimum" in schema:
-        parts.append(f" above {schema['exclusiveMinimum']:g}")
+        parts.append(f" above {_limit(schema['exclusiveMinimum'])}")
     if "exclusiveMaximum" in schema:
-        parts.append(f" below {schema['exclusiveMaximum']:g}")
+        parts.append(f" below {_limit(schema['exclusiveMaximum'])}")
     if "multipleOf" in schema:
-        parts.append(f", a multiple of {schema['multipleOf']:g}")
+        parts.append(f", a multiple of {_limit(schema['multipleOf'])}")
     return "".join(parts)
+
+
+def _limit(number: float) -> str:
+    """A number as it is meant: 1 for 1.0, and all of its digits."""
+    return str(int(number)) if abs(number) < 10**15 and number == int(number) else str(number)

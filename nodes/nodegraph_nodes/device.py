@@ -80,13 +80,23 @@ class TorchDevice:
     def profile(self) -> str:
         """Device kind and model, the dtype that "auto" means there, threads on a CPU, and the versions that compute."""
         device = self._devices[0]
-        dtype = str(compute_dtype("auto", device)).removeprefix("torch.")
         if device.type == "cuda":
             detail = torch.cuda.get_device_name(device)
         else:
             detail = f"{torch.backends.cpu.get_cpu_capability()} {self._threads} threads"
-        libraries = " ".join(f"{name} {_version(name)}" for name in ("torch", "diffusers", "transformers"))
-        return f"{device.type} {detail} {dtype} {libraries}"
+        libraries = " ".join(f"{name} {_version(name)}" for name in _COMPUTING)
+        return f"{device.type} {detail} {_dtype(device)} {libraries}"
+
+    def facts(self) -> dict[str, Any]:
+        """The same for locks. What is about this very machine changes last digits at most."""
+        device = self._devices[0]
+        if device.type == "cuda":
+            cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+            about = {"name": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda), "cudnn": str(cudnn)}
+        else:
+            about = {"name": torch.backends.cpu.get_cpu_capability(), "threads": str(self._threads)}
+        libraries = {name: known for name in _COMPUTING if (known := _version(name)) != _ABSENT}
+        return {"kind": device.type, "dtype": _dtype(device), "libraries": libraries, "about": about}
 
     def working(self, device: torch.device) -> Working:
         return Working(device, self._threads)
@@ -130,6 +140,8 @@ class TorchDevice:
             _trim_heap()
 
 
+_COMPUTING = ("torch", "diffusers", "transformers")
+_ABSENT = "absent"
 _WANTED = re.compile(r"tried to allocate ([0-9.]+) ?(bytes|[KMG]iB)", re.IGNORECASE)
 _UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
@@ -140,8 +152,12 @@ def _trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def _dtype(device: torch.device) -> str:
+    return str(compute_dtype("auto", device)).removeprefix("torch.")
+
+
 def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "absent"
+        return _ABSENT
