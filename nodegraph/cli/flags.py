@@ -11,16 +11,37 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.graph import PublicInput
-from nodegraph.graph.values import BadValue, accept, describe_schema
+from nodegraph.graph.values import BadValue, accept
 from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.sdk.values import MAX_SEED
 
 OWN_OPTIONS = frozenset(
-    {"set", "only", "out", "json", "explain", "plan", "quiet", "batched", "no-cache", "answer", "data", "models", "help"}
+    {
+        "set",
+        "only",
+        "out",
+        "json",
+        "explain",
+        "plan",
+        "quiet",
+        "batched",
+        "no-cache",
+        "answer",
+        "data",
+        "models",
+        "help",
+        "lock",
+        "locked",
+    }
 )
 """What `run` itself takes. A workflow's input of such a name is set with --set."""
+
+
+def flag(name: str) -> str:
+    """The option that sets an input: `--guidance-scale` for `guidance_scale`."""
+    return f"--{name.replace('_', '-')}"
 
 
 def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> tuple[dict[str, Any], list[str]]:
@@ -32,6 +53,7 @@ def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> 
     paths: list[str] = []
     problems: list[Problem] = []
     left = list(arguments)
+    known = {name.replace("-", "_"): item for name, item in inputs.items()}
     while left:
         argument = left.pop(0)
         name, given, text = argument.removeprefix("--").partition("=")
@@ -40,11 +62,10 @@ def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> 
             hint = "Options look like --name VALUE; a value with spaces needs quotes."
             problems.append(Problem("bad_flag", f"{argument!r} belongs to no option.", hint=hint))
             continue
-        negated = name.startswith("no_") and name not in inputs and name[3:] in inputs
-        found = inputs.get(name[3:] if negated else name)
+        negated = name.startswith("no_") and name not in known and name[3:] in known
+        found = known.get(name[3:] if negated else name)
         if found is None:
-            flags = {f"--{known.replace('_', '-')}" for known in inputs}
-            hint = nearest(argument.partition("=")[0], flags, "It has") or "It has no inputs of its own."
+            hint = nearest(argument.partition("=")[0], map(flag, inputs), "It has") or "It has no inputs of its own."
             problems.append(Problem("no_such_input", f"This workflow has no option {argument.partition('=')[0]}.", hint=hint))
             if not given and left and not left[0].startswith("--"):
                 left.pop(0)
@@ -55,17 +76,16 @@ def parse_flags(arguments: Sequence[str], inputs: Mapping[str, PublicInput]) -> 
             continue
         if not given:
             if not left or left[0].startswith("--"):
-                expected = describe_schema(found.spec.schema or {})
                 got = left[0] if left else "nothing"
                 advice = f"Write {argument}=VALUE for a value that begins with --." if left else None
-                problems.append(Problem("bad_flag", f"{argument} needs a value.", None, None, expected, got, advice))
+                problems.append(Problem("bad_flag", f"{argument} needs a value.", None, None, found.takes, got, advice))
                 continue
             text = left.pop(0)
         try:
             values[found.name] = accept(found.spec, typed(found.spec, text, paths))
         except (ValueError, KeyError, BadValue) as error:
-            bad = error if isinstance(error, BadValue) else BadValue(describe_schema(found.spec.schema or {}), repr(text))
-            message = f"--{name.replace('_', '-')} does not take this value."
+            bad = error if isinstance(error, BadValue) else BadValue(found.takes, repr(text))
+            message = f"{flag(name)} does not take this value."
             problems.append(Problem("bad_value", message, expected=bad.expected, got=bad.got))
     if problems:
         raise InvalidWorkflow(problems)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from nodegraph.api.forecast import forecast_workflow
+from nodegraph.api.locking import require_lock
 from nodegraph.api.outputs import Rows
 from nodegraph.api.paths import DISK_BYTES
 from nodegraph.api.session import Session
 from nodegraph.api.workflow import Result, RunFailed, Workflow, load
 from nodegraph.artifacts import check_writable
 from nodegraph.cli.answers import asker
-from nodegraph.cli.flags import OWN_OPTIONS, parse_flags, typed
+from nodegraph.cli.flags import parse_flags, typed
 from nodegraph.cli.interrupt import Interrupts
 from nodegraph.cli.live import view
+from nodegraph.cli.migrate import tell_changes
 from nodegraph.cli.plan import looking, show_plan
-from nodegraph.cli.show import DONE, FAILED, duration, print_json, print_problems, refuse, stderr, stdout, table
-from nodegraph.graph import node_spec, public_inputs
+from nodegraph.cli.show import DONE, FAILED, duration, hush_libraries, print_json, print_problems, refuse, stderr, stdout, table
+from nodegraph.cli.verify import check_lock_place, digesting, lock_in_words, note_json, put_lock, show_notes
+from nodegraph.graph import node_spec
 from nodegraph.graph.values import describe_schema, shown
+from nodegraph.graph.verifying import Difference
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem, nearest
 
 
@@ -46,11 +48,13 @@ class RunOptions:
     batched: bool = False
     no_cache: bool = False
     answers: dict[str, str] = field(default_factory=dict)
+    lock: bool = False
+    locked: bool = False
 
 
 def run_command(options: RunOptions) -> int:
     """Run a workflow; the exit code says how it went."""
-    _hush_libraries()
+    hush_libraries()
     interrupts = Interrupts()
     try:
         with interrupts, _session(options) as session:
@@ -85,8 +89,11 @@ def _cancelled(options: RunOptions, interrupts: Interrupts) -> int:
 def _run(options: RunOptions, session: Session) -> int:
     workflow, paths = configured(options.file, options.inputs, options.settings, session)
     _check_answers(options, workflow)
+    notes = _check_lock(options, workflow)
     wanted, exact = options.only or None, not options.batched
     console = stderr()
+    if not options.json and not options.quiet:
+        tell_changes(workflow.changes, console)
     if options.plan:
         with looking(console):
             found = forecast_workflow(workflow, wanted=wanted, exact=exact, allow=paths)
@@ -102,10 +109,14 @@ def _run(options: RunOptions, session: Session) -> int:
                 exact=exact,
                 asker=asker(options.answers, console, shown_.paused),
                 allow=paths,
+                lock=options.lock,
+                locked=options.locked,
             )
         except RunFailed as failed:
             result = failed.result
-    return _report(options, result, _in_order(result.files, [output.name for output in plan.wanted]))
+    if options.lock and result.run.status == "succeeded" and (problems := put_lock(workflow, result)):
+        result = replace(result, run=replace(result.run, status="failed", problems=problems))
+    return _report(options, notes, result, _in_order(result.files, [output.name for output in plan.wanted]))
 
 
 def _in_order(files: Rows, names: list[str]) -> Rows:
@@ -137,6 +148,7 @@ def configured(file: Path, inputs: list[str], set_: list[str], session: Session)
         raise InvalidWorkflow([Problem("bad_flag", message, hint="Write nodegraph run FILE --name VALUE.")])
     workflow = load(file, session)
     values, paths = parse_flags(inputs, workflow.inputs)
+    opened = workflow
     workflow = workflow.with_inputs(**values) if values else workflow
     settings, problems = {}, []
     for setting in set_:
@@ -163,10 +175,25 @@ def configured(file: Path, inputs: list[str], set_: list[str], session: Session)
             problems.append(Problem("bad_value", "This value does not fit.", node, key, expected=expected, got=repr(text)))
     if problems:
         raise InvalidWorkflow(problems)
-    return (workflow.with_values(settings) if settings else workflow), paths
+    workflow = workflow.with_values(settings) if settings else workflow
+    workflow.changes, workflow.trouble = opened.changes, opened.trouble
+    return workflow, paths
 
 
-def _report(options: RunOptions, result: Result, saved: Rows) -> int:
+def _check_lock(options: RunOptions, workflow: Workflow) -> list[Difference]:
+    """What is good to know before a locked run. Raises InvalidWorkflow where it may not run."""
+    if options.lock:
+        check_lock_place(workflow, options.file, options.plan)
+    if not options.locked:
+        return []
+    with digesting(stderr()) as progress:
+        notes = require_lock(workflow, progress).notes
+    if not options.json:
+        show_notes(notes)
+    return notes
+
+
+def _report(options: RunOptions, notes: list[Difference], result: Result, saved: Rows) -> int:
     problems, nodes = result.run.problems, result.nodes
     ok = not problems and result.run.status == "succeeded"
     if options.json:
@@ -177,6 +204,10 @@ def _report(options: RunOptions, result: Result, saved: Rows) -> int:
             "nodes": nodes,
         }
         report["seconds"] = round(result.run.seconds, 3)
+        if notes:
+            report["notes"] = note_json(notes)
+        if ok and options.lock:
+            report["locked"] = str(options.file)
         if problems:
             report["problems"] = [problem.to_json() for problem in problems]
         print_json(report)
@@ -188,6 +219,8 @@ def _report(options: RunOptions, result: Result, saved: Rows) -> int:
     for name, rows in saved.items():
         for row in rows:
             print(_line(name, row))
+    if ok and options.lock:
+        stderr().print(Text(f"{options.file} is locked: {lock_in_words(result)}", style="dim"))
     if ok:
         computed = sum(node["state"] == "computed" for node in nodes.values())
         stderr().print(Text(f"{duration(result.run.seconds * 1e3)}, {computed} nodes computed", style="dim"))
@@ -208,38 +241,3 @@ def _explain(nodes: dict[str, dict[str, Any]]) -> None:
         ms = f"{row['ms']:.1f}" if row["ms"] else ""
         rows.add_row(name, Text(row["state"], style=styles.get(row["state"], "dim")), ms, row["reason"])
     stdout().print(rows)
-
-
-def show_inputs(file: Path, data: Path | None) -> int:
-    """The workflow's own options, for `nodegraph run FILE --help`."""
-    try:
-        with Session(data) as session:
-            workflow = load(file, session)
-            inputs = public_inputs(workflow.linked, session.catalog)
-    except InvalidWorkflow as error:
-        return refuse(error.problems, False)
-    except PackError as error:
-        return refuse([Problem("broken_pack", str(error))], False)
-    console = stdout()
-    if not inputs:
-        console.print(f"{file} has no inputs of its own.")
-        return DONE
-    console.print(f"Inputs of {workflow.document.title or file}:")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
-    for name, item in inputs.items():
-        takes = describe_schema(item.spec.schema or {}) + (", or random" if item.spec.type.name == "seed" else "")
-        about = f"{item.description or item.title} ({takes}; now {shown(item.value)})"
-        flag = f"--set {item.to[0]}=" if name.replace("_", "-") in OWN_OPTIONS else f"--{name.replace('_', '-')}"
-        table.add_row(flag, about)
-    console.print(table)
-    return DONE
-
-
-def _hush_libraries() -> None:
-    """Libraries' warnings are not for the people who run workflows; setting the libraries' own variables brings them back."""
-    import os
-
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    warnings.simplefilter("ignore")

@@ -87,7 +87,12 @@ def test_a_node_inside_that_runs_unasked_is_run() -> None:
     [
         ({"s": entry("subgraph/sift")}, "no_subgraph", "s", "Did you mean soft"),
         ({"s": entry("subgraph/soft")}, "missing_input", "s.picture", "Link"),
-        ({"s": entry("subgraph/soft", {"picture": "n.value"}), "n": entry("count", value=1)}, "wrong_type", "s.picture", "Picture"),
+        (
+            {"s": entry("subgraph/soft", {"picture": "n.value"}), "n": entry("count", value=1)},
+            "wrong_type",
+            "s.picture",
+            "Picture",
+        ),
         (
             {"s": entry("subgraph/soft", {"picture": "p.picture"}, radius="x"), "p": entry("paint")},
             "bad_value",
