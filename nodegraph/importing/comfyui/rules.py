@@ -1,0 +1,46 @@
+"""The table: which rule turns a ComfyUI class into our nodes. To map another class, write a rule and add a row.
+
+A rule is a function over a `Draft`; it raises `Unmappable(reason)` for what it cannot do, and the node stays a placeholder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nodegraph.importing.comfyui import images, loading, sampling, stretches, values
+from nodegraph.importing.comfyui.draft import Rule
+from nodegraph.importing.comfyui.sizes import EMPTY
+
+RULES: Mapping[str, Rule] = {
+    # models and prompts
+    "CheckpointLoaderSimple": loading.load_checkpoint,
+    "CLIPTextEncode": loading.encode_text,
+    # sampling
+    "KSampler": sampling.ksampler,
+    "KSamplerAdvanced": stretches.ksampler_advanced,
+    "SamplerCustom": sampling.sampler_custom,
+    "SamplerCustomAdvanced": sampling.sampler_custom_advanced,
+    # pictures
+    "GetImageSize": images.image_size,
+    "ImageScale": images.scale_image,
+    "ImageScaleBy": images.scale_image_by,
+    "LoadImage": images.load_image,
+    "SaveImage": images.save_image,
+    "SaveImageAdvanced": images.save_image_advanced,
+    "VAEDecode": images.decode_picture,
+    "VAEDecodeTiled": images.decode_tiled,
+    "VAEEncode": images.encode_picture,
+    "VAEEncodeTiled": images.encode_tiled,
+    # values
+    "ComfySwitchNode": values.switch,
+    "PrimitiveBoolean": values.primitive("boolean", "core/boolean", "value"),
+    "PrimitiveFloat": values.primitive("number", "core/number", "value"),
+    "PrimitiveInt": values.primitive("integer", "core/integer", "value"),
+    "PrimitiveString": values.primitive("text", "core/text", "text"),
+    "PrimitiveStringMultiline": values.primitive("text", "core/text", "text"),
+    "StringConcatenate": values.join_texts,
+    "StringReplace": values.replace_text,
+}
+
+PARTS = EMPTY | {"BasicGuider", "BasicScheduler", "CFGGuider", "ConditioningZeroOut", "KSamplerSelect", "RandomNoise"}
+"""Classes that have no node of ours: those that read them take their values in, and only for others a placeholder stays."""

@@ -1,0 +1,298 @@
+"""What ComfyUI's nodes become: the stages of a run, their values, and what is said where something differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from importing.comfy import API, catalog, document, imported, node, picture, row, ui
+from nodegraph.graph import validate
+from nodegraph.graph.document import to_json
+
+
+def changed(values: dict[int, list[Any]], *more: dict[str, Any]) -> list[dict[str, Any]]:
+    nodes = [entry | {"widgets_values": values.get(entry["id"], entry["widgets_values"])} for entry in picture()]
+    return [*nodes, *more]
+
+
+def sampler(*values: Any) -> dict[str, Any]:
+    return ui(*picture(sampler=values))
+
+
+def test_the_default_workflow_becomes_one_that_runs_as_it_is() -> None:
+    found = imported(ui(*picture()))
+    assert not found.report.placeholders
+    assert validate(found.document, catalog()) == []
+    nodes = found.document.nodes
+    assert nodes["positive"].inputs["text"] == "a red apple"
+    assert nodes["negative"].inputs["text"] == "text, watermark"
+    assert nodes["noise"].inputs == {"width": 64, "height": 48, "seed": 7}
+    assert nodes["guidance"].inputs["scale"] == 8.0
+    assert nodes["denoise"].inputs == {"sampler": "euler", "steps": 20}
+    assert nodes["schedule"].inputs == {"schedule": "normal", "steps": 20}
+    assert nodes["decode"].links == {"latent": "denoise.latent", "autoencoder": "model.autoencoder"}
+
+
+def test_both_formats_and_both_kinds_of_links_give_the_same_nodes() -> None:
+    def bare(data: Any) -> Any:
+        nodes = to_json(imported(data).document)["nodes"]
+        return {name: {k: v for k, v in entry.items() if k not in ("comfyui", "title")} for name, entry in nodes.items()}
+
+    assert bare(ui(*picture())) == bare(API) == bare(ui(*picture(), objects=True)) == bare({"prompt": API})
+
+
+def test_its_interface_is_what_people_set() -> None:
+    interface = imported(ui(*picture())).document.interface
+    wanted = "prompt negative_prompt seed width height steps guidance_scale sampler schedule model"
+    assert list(interface.inputs) == wanted.split()
+    assert interface.inputs["seed"].to == ["noise.seed", "begin.seed"]
+    assert interface.inputs["steps"].to == ["schedule.steps", "denoise.steps"]
+    assert interface.outputs == {"image": "save.file"}
+
+
+def test_positions_titles_groups_and_notes_are_kept() -> None:
+    nodes = picture()
+    nodes[1]["title"] = "What I want"
+    group = {"title": "Prompts", "bounding": [1, 2, 3, 4], "color": "#335"}
+    found = document(*nodes, node(20, "Note", ["Careful."], title="Read me"), groups=[group])
+    assert found.layout["nodes"]["positive"] == [600.0, 50.0]
+    assert found.layout["frames"] == [{"title": "Prompts", "at": [1.0, 2.0], "size": [3.0, 4.0], "color": "#335"}]
+    assert found.layout["notes"][0]["text"] == "Careful."
+    assert found.nodes["positive"].model_extra["title"] == "What I want"  # type: ignore[index]
+
+
+def test_a_seed_that_is_too_large_is_reduced_and_said() -> None:
+    found = imported(sampler(2**32 + 5, "fixed", 20, 8, "euler", "normal", 1))
+    assert found.document.nodes["noise"].inputs["seed"] == 5
+    assert "4294967301" in row(found, 3).notes[0]
+
+
+@pytest.mark.parametrize("name", ["lcm", "dpmpp_2m_sde", "uni_pc", "euler_cfg_pp", "no_such"])
+def test_a_sampler_that_we_lack_keeps_the_node_as_it_was(name: str) -> None:
+    found = imported(sampler(7, "fixed", 20, 8, name, "normal", 1))
+    kept = found.document.nodes["ksampler"]
+    assert kept.type == "comfyui/KSampler"
+    assert kept.inputs["sampler_name"] == name
+    assert kept.inputs["control_after_generate"] == "fixed"
+    assert kept.links["model"] == "model.denoiser"
+    assert found.document.nodes["decode"].links["latent"] == "ksampler.LATENT"
+    assert repr(name) in row(found, 3).reason
+
+
+@pytest.mark.parametrize("name", ["sgm_uniform", "exponential", "beta"])
+def test_so_does_a_scheduler(name: str) -> None:
+    assert row(imported(sampler(7, "fixed", 20, 8, "euler", name, 1)), 3).fate == "placeholder"
+
+
+@pytest.mark.parametrize(("steps", "denoise"), [(20, 0.75), (20, 0.4), (7, 0.33), (30, 0.9), (1, 0.5)])
+def test_image_to_image_runs_the_last_steps_of_a_longer_schedule(steps: int, denoise: float) -> None:
+    nodes = [n for n in changed({3: [7, "fixed", steps, 8, "euler", "normal", denoise]}) if n["id"] != 5]
+    nodes[3]["inputs"][3]["link"] = (11, 0)
+    load = node(10, "LoadImage", ["apple.png", "image"])
+    found = document(*nodes, load, node(11, "VAEEncode", None, {"pixels": (10, 0), "vae": (4, 2)}))
+    assert validate(found, catalog()) == []
+    assert found.nodes["begin"].links["latent"] == "encode.latent"
+    assert found.nodes["begin"].links["first_step"] == "first_step.value"
+    assert found.nodes["schedule"].links["steps"] == "all_steps.value"
+    assert found.nodes["noise"].links["width"] == "size.width"
+    assert (found.nodes["steps_by_strength"].inputs["a"], found.nodes["steps_by_strength"].inputs["b"]) == (steps, denoise)
+    assert found.interface.inputs["steps"].to == ["denoise.steps", "steps_by_strength.a", "first_step.b"]
+    assert found.interface.inputs["strength"].to == ["steps_by_strength.b"]
+
+
+def test_a_batch_becomes_a_list_of_seeds() -> None:
+    found = imported(ui(*changed({5: [64, 64, 4]})))
+    nodes = found.document.nodes
+    assert nodes["seeds"].inputs == {"seed": 7, "count": 4}
+    assert nodes["noise"].links["seed"] == nodes["begin"].links["seed"] == "seeds.seeds"
+    assert validate(found.document, catalog()) == []
+    assert any("seed of its own" in note for note in row(found, 3).notes)
+
+
+def test_a_negative_prompt_of_nothing_is_left_out_only_without_guidance() -> None:
+    zero = node(12, "ConditioningZeroOut", None, {"conditioning": (6, 0)})
+    for cfg, fate in ((1.0, "mapped"), (3.0, "placeholder")):
+        nodes = [n for n in changed({3: [7, "fixed", 20, cfg, "euler", "normal", 1]}, zero) if n["id"] != 7]
+        nodes[3]["inputs"][2]["link"] = (12, 0)
+        found = imported(ui(*nodes))
+        assert row(found, 12).fate == fate
+        assert ("negative" in found.document.nodes["guidance"].links) == (fate == "placeholder")
+
+
+def test_weights_embeddings_and_long_prompts_are_said() -> None:
+    def notes(text: str) -> str:
+        return " ".join(row(imported(ui(*changed({6: [text]}))), 6).notes)
+
+    assert "(word:1.2)" in notes("a (red:1.3) apple")
+    assert "embedding:NAME" in notes("embedding:easynegative")
+    assert "77" in notes("word " * 100)
+    assert notes("a red apple, on white") == ""
+
+
+def advanced(id: int, values: list[Any], latent: tuple[int, int]) -> dict[str, Any]:
+    links = {"model": (4, 0), "positive": (6, 0), "negative": (7, 0), "latent_image": latent}
+    return node(id, "KSamplerAdvanced", values, links)
+
+
+def two_stages(**change: Any) -> list[dict[str, Any]]:
+    first = ["enable", 7, "fixed", 20, 8, "euler", "normal", 0, 12, "enable"]
+    second = ["disable", 0, "fixed", 20, 8, "euler", "normal", 12, 10000, "disable"]
+    for name, value in change.items():
+        second[{"steps": 3, "scheduler": 6, "start": 7}[name]] = value
+    nodes = [n for n in picture() if n["id"] != 3]
+    nodes[4]["inputs"][0]["link"] = (14, 0)
+    return [*nodes, advanced(13, first, (5, 0)), advanced(14, second, (13, 0))]
+
+
+def test_a_sampler_goes_on_from_the_state_of_another() -> None:
+    found = document(*two_stages())
+    assert validate(found, catalog()) == []
+    assert found.nodes["denoise"].inputs["steps"] == 12
+    assert found.nodes["denoise_2"].inputs["steps"] == 8
+    assert found.nodes["denoise_2"].links["state"] == "denoise.state"
+    assert found.nodes["decode"].links["latent"] == "denoise_2.latent"
+
+
+@pytest.mark.parametrize("change", [{"steps": 30}, {"scheduler": "karras"}, {"start": 11}])
+def test_one_that_does_not_fit_what_was_left_stays_a_placeholder(change: dict[str, Any]) -> None:
+    found = imported(ui(*two_stages(**change)))
+    assert row(found, 13).fate == "mapped"
+    assert row(found, 14).fate == "placeholder"
+    assert found.document.nodes["ksampler_advanced"].links["latent_image"] == "denoise.state"
+
+
+def test_leftover_noise_never_goes_into_a_decoder() -> None:
+    nodes = two_stages()
+    nodes[4]["inputs"][0]["link"] = (13, 0)
+    assert row(imported(ui(*nodes)), 13).fate == "placeholder"
+
+
+def test_the_parts_of_a_custom_sampler_become_one_run() -> None:
+    nodes = [n for n in picture() if n["id"] not in (3, 5)]
+    nodes[3]["inputs"][0]["link"] = (20, 0)
+    parts = [
+        node(20, "SamplerCustomAdvanced", None, {"noise": (21, 0), "guider": (22, 0), "sampler": (23, 0), "sigmas": (24, 0),
+                                                 "latent_image": (5, 0)}),
+        node(21, "RandomNoise", [11, "fixed"]),
+        node(22, "CFGGuider", [3.5], {"model": (4, 0), "positive": (6, 0), "negative": (7, 0)}),
+        node(23, "KSamplerSelect", ["heun"]),
+        node(24, "BasicScheduler", ["karras", 12, 1.0], {"model": (4, 0)}),
+        node(5, "EmptyLatentImage", [64, 64, 1]),
+    ]  # fmt: skip
+    found = imported(ui(*nodes, *parts))
+    assert not found.report.placeholders
+    assert validate(found.document, catalog()) == []
+    assert found.document.nodes["denoise"].inputs == {"sampler": "heun", "steps": 12}
+    assert found.document.nodes["schedule"].inputs == {"schedule": "karras", "steps": 12}
+    assert found.document.nodes["noise"].inputs["seed"] == 11
+    parts[3] = node(23, "KSamplerSelect", ["lcm"])
+    kept = imported(ui(*nodes, *parts))
+    assert {row.type for row in kept.report.placeholders} == {
+        *("SamplerCustomAdvanced", "RandomNoise", "CFGGuider", "KSamplerSelect", "BasicScheduler", "EmptyLatentImage")
+    }
+
+
+def test_a_part_that_something_else_reads_stays_beside_the_run() -> None:
+    found = imported(ui(*picture(), node(30, "Mystery", [1], {"latent": (5, 0)})))
+    assert row(found, 3).fate == "mapped"
+    assert row(found, 5).fate == "placeholder"
+    assert found.document.nodes["mystery"].links["latent"] == "empty_latent_image.LATENT"
+    assert found.document.nodes["noise"].inputs["width"] == 64
+
+
+@pytest.mark.parametrize(
+    ("between", "size"),
+    [
+        (node(15, "LatentUpscale", ["bislerp", 96, 80, "disabled"], {"samples": (3, 0)}), (96, 80)),
+        (node(15, "LatentUpscaleBy", ["bislerp", 1.5], {"samples": (3, 0)}), (96, 72)),
+    ],
+)
+def test_a_second_pass_has_noise_of_the_latent_that_it_reads(between: dict[str, Any], size: tuple[int, int]) -> None:
+    links = {"model": (4, 0), "positive": (6, 0), "negative": (7, 0), "latent_image": (15, 0)}
+    again = node(16, "KSampler", [9, "fixed", 10, 8, "euler", "normal", 0.5], links)
+    found = document(*picture(), between, again)
+    assert (found.nodes["noise_2"].inputs["width"], found.nodes["noise_2"].inputs["height"]) == size
+    assert found.nodes["begin_2"].links["latent"] == ("latent_upscale.LATENT" if size[1] == 80 else "latent_upscale_by.LATENT")
+
+
+def test_a_masked_latent_is_not_sampled_whole() -> None:
+    nodes = picture()
+    nodes[4]["inputs"][3]["link"] = (15, 0)
+    found = imported(
+        ui(*nodes, node(15, "SetLatentNoiseMask", None, {"samples": (5, 0), "mask": (30, 0)}), node(30, "Mystery"))
+    )
+    assert "mask" in row(found, 3).reason
+
+
+def test_a_picture_whose_mask_is_used_stays_whole() -> None:
+    """ComfyUI's mask is 1 where the picture is transparent, ours 0: linking it would turn it round."""
+    loader = node(40, "LoadImage", ["a.png", "image"])
+    assert row(imported(ui(loader, node(41, "Mystery", None, {"image": (40, 0)}))), 40).fate == "mapped"
+    assert row(imported(ui(loader, node(41, "Mystery", None, {"mask": (40, 1)}))), 40).fate == "placeholder"
+
+
+def test_pictures_are_scaled_as_asked() -> None:
+    nodes = [
+        node(1, "LoadImage", ["sub\\a.png [input]", "image"]),
+        node(2, "ImageScale", ["nearest-exact", 32, 0, "center"], {"image": (1, 0)}),
+        node(3, "ImageScaleBy", ["lanczos", 1.5], {"image": (2, 0)}),
+        node(4, "SaveImage", ["a{b}"], {"images": (3, 0)}),
+    ]
+    found = imported(ui(*nodes))
+    assert validate(found.document, catalog()) == []
+    assert found.document.nodes["image"].inputs["path"] == "sub/a.png"
+    assert found.document.nodes["resize"].inputs == {"width": 32, "height": 0, "method": "nearest", "fit": "cover"}
+    assert found.document.nodes["resize_2"].links["width"] == "whole_width.value"
+    assert found.document.nodes["save"].inputs["name"] == "a{{b}}-{digest}"
+
+
+def test_a_value_that_ours_does_not_take_is_no_value_of_ours() -> None:
+    found = row(imported(sampler(7, "fixed", 20, 150, "euler", "normal", 1)), 3)
+    assert found.fate == "placeholder"
+    assert "150" in found.reason
+
+
+def test_numbers_are_read_as_comfyui_reads_them() -> None:
+    nodes = imported(sampler("7", "fixed", 20.0, "8", "euler", "normal", 1)).document.nodes
+    assert (nodes["noise"].inputs["seed"], nodes["denoise"].inputs["steps"], nodes["guidance"].inputs["scale"]) == (7, 20, 8.0)
+
+
+def test_a_placeholder_keeps_everything_under_its_names() -> None:
+    properties = {"cnr_id": "some-pack", "ver": "1.2", "models": [{"url": "https://example.org"}]}
+    lora = node(10, "LoraLoader", ["style.safetensors", 0.8, 1.0], {"model": (4, 0), "clip": (4, 1)}, properties=properties)
+    strange = node(11, "Pack|Strange Node!", [1, [2, 3], {"a": None}], {"any": (10, 1)}, color="#123", title="Mine")
+    found = imported(ui(picture()[0], lora, strange))
+    kept = to_json(found.document)["nodes"]["lora_loader"]
+    assert kept["type"] == "comfyui/LoraLoader"
+    assert kept["inputs"] == {"lora_name": "style.safetensors", "strength_model": 0.8, "strength_clip": 1.0}
+    assert kept["links"] == {"model": "model.denoiser", "clip": "model.text_encoder"}
+    assert (kept["comfyui"]["pack"], kept["comfyui"]["version"]) == ("some-pack", "1.2")
+    assert kept["comfyui"]["properties"] == properties
+    other = to_json(found.document)["nodes"]["mine"]
+    assert other["type"] == "comfyui/Pack_Strange_Node"
+    assert other["inputs"] == {"widget_0": 1, "widget_1": [2, 3], "widget_2": {"a": None}}
+    assert other["links"] == {"any": "lora_loader.CLIP"}
+    assert (other["comfyui"]["color"], other["title"]) == ("#123", "Mine")
+    assert row(found, 10).pack == "some-pack"
+    assert "LoraLoader" in found.report.closing
+
+
+def test_old_and_new_ways_to_write_values_give_the_same() -> None:
+    ways = (
+        {"widgets_values": [7, True, 20, 8, "euler", "normal", 1]},
+        {"widgets_values": [7, 20, 8, "euler", "normal", 1]},
+        {"widgets_values": {"seed": 7, "steps": 20, "cfg": 8, "sampler_name": "euler", "scheduler": "normal", "denoise": 1}},
+    )
+    for way in ways:
+        nodes = picture()
+        nodes[4] |= way
+        assert document(*nodes).nodes["denoise"].inputs == {"sampler": "euler", "steps": 20}
+
+
+def test_values_of_unknown_nodes_are_named_where_the_file_names_them() -> None:
+    seeded = node(1, "Mystery", [5, "randomize", 3], {"seed": None, "count": None}, widgets=("seed", "count"))
+    named = node(2, "Mystery", [5, 3], widgets_values_named={"a": 5, "b": 3})
+    nodes = document(seeded, named).nodes
+    assert nodes["mystery"].inputs == {"seed": 5, "control_after_generate": "randomize", "count": 3}
+    assert nodes["mystery_2"].inputs == {"a": 5, "b": 3}
