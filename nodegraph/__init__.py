@@ -42,9 +42,9 @@ from nodegraph.sdk import (
 )
 
 if TYPE_CHECKING:
-    from nodegraph.api import Graph, Result, RunFailed, Session, Workflow, load
+    from nodegraph.api import Graph, Result, RunFailed, Session, Untrusted, Workflow, load
 
-_ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "Workflow", "load")
+_ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "Untrusted", "Workflow", "load")
 
 __all__ = [
     "Artifact",
@@ -77,6 +77,7 @@ __all__ = [
     "Session",
     "SocketType",
     "Storage",
+    "Untrusted",
     "Workflow",
     "composite",
     "load",

@@ -10,20 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nodegraph.api.graph import Graph
+    from nodegraph.api.origin import Untrusted
     from nodegraph.api.session import Session, default_session
-    from nodegraph.api.workflow import Graph, Result, RunFailed, Workflow, load
+    from nodegraph.api.workflow import Result, RunFailed, Workflow, load
 
 _HOMES = {
-    "Graph": "workflow",
+    "Graph": "graph",
     "Result": "workflow",
     "RunFailed": "workflow",
     "Session": "session",
+    "Untrusted": "origin",
     "Workflow": "workflow",
     "default_session": "session",
     "load": "workflow",
 }
 
-__all__ = ["Graph", "Result", "RunFailed", "Session", "Workflow", "default_session", "load"]
+__all__ = ["Graph", "Result", "RunFailed", "Session", "Untrusted", "Workflow", "default_session", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,3 +54,8 @@ def cache_folder(data: Path) -> Path:
 def journal_file(data: Path) -> Path:
     """What past runs left behind: their nodes, times and thumbnails."""
     return data / "journal.sqlite"
+
+
+def trust_file(data: Path) -> Path:
+    """What has been accepted of documents from outside."""
+    return data / "trust.json"

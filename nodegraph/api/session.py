@@ -15,13 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, roots
+from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, roots, trust_file
 from nodegraph.engine import Engine, Freed, Library, RunOptions, RunResult
 from nodegraph.engine.engine import MEMORY_BYTES
 from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
 from nodegraph.sdk.pack import Pack
 from nodegraph.store import Digests, DiskTier, Roots
 from nodegraph.store.journal import Journal
+from nodegraph.store.trust import Trust
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class Session:
     ) -> None:
         self.data = data_folder(data)
         self.roots = roots(self.data, models=models, files=files)
+        self.trust = Trust(trust_file(self.data))
         self._packs = None if packs is None else list(packs)
         self._memory_bytes, self._disk_bytes, self._check_inputs = memory_bytes, disk_bytes, check_inputs
         self._loop: asyncio.AbstractEventLoop | None = None

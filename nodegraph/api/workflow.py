@@ -1,4 +1,4 @@
-"""Workflows from Python: load one, set its inputs, run it, save what came out; or build one by calling node functions."""
+"""Workflows from Python: load one, set its inputs, run it, save what came out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.api.linking import linked_document
+from nodegraph.api.locking import Locked, compare_lock, makes_lock, run_and_lock, waited
+from nodegraph.api.opening import up_to_date
+from nodegraph.api.origin import Origin, Untrusted
 from nodegraph.api.outputs import Rows, Saver
+from nodegraph.api.paths import shipped
+from nodegraph.api.records import PICTURES, document_in_picture, is_picture
 from nodegraph.api.saving import Saved, save_document
 from nodegraph.api.session import Session, default_session
-from nodegraph.artifacts import extract
 from nodegraph.engine import Listener, RunOptions, RunResult
 from nodegraph.graph import (
     Document,
@@ -24,17 +28,18 @@ from nodegraph.graph import (
     used_inputs,
     with_inputs,
 )
-from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry, Subgraph
 from nodegraph.graph.interface import set_value
+from nodegraph.graph.migrating import Change
 from nodegraph.graph.opening import decoded, read_bytes
-from nodegraph.sdk.builder import NODE_ID, GraphBuilder, Link
+from nodegraph.graph.packs import with_packs
+from nodegraph.graph.uses import Use, uses
+from nodegraph.graph.verifying import Difference
 from nodegraph.sdk.context import Asker
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem
 from nodegraph.sdk.writing import real_place
 from nodegraph.store import Roots
 from nodegraph.store.ledger import digest_of
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+from nodegraph.store.trust import unaccepted
 
 
 class RunFailed(Exception):
@@ -92,16 +97,39 @@ class Workflow:
         document: Document,
         session: Session | None = None,
         path: Path | None = None,
-        seen: Mapping[Path, str] | None = None,
+        origin: Origin | None = None,
     ) -> None:
-        self.document, self.path = document, path
-        self.session = session or default_session()
-        self._seen = dict(seen or {})  # the digests of files as they were opened or saved from here
+        self.document, self.session = document, session or default_session()
+        self._origin = origin or Origin(document, path)
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the workflow was opened from or saved to."""
+        return self._origin.path
+
+    @property
+    def opened(self) -> Document:
+        """The document before values were set: what a lock is for."""
+        return self._origin.opened
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What opening it changed in nodes of older versions."""
+        return self._origin.changes
+
+    @property
+    def trouble(self) -> tuple[Problem, ...]:
+        """Which migrations failed; their nodes are as they were saved."""
+        return self._origin.trouble
+
+    def _with_document(self, document: Document) -> Workflow:
+        """The same workflow with another document."""
+        return Workflow(document, self.session, origin=replace(self._origin, seen=dict(self._origin.seen)))
 
     @property
     def linked(self) -> Document:
         """The document as it runs: subgraphs that lie in other files are inside. Raises InvalidWorkflow."""
-        return linked_document(self.document, self.session.catalog, self._roots(), self.path)
+        return linked_document(self.document, self.session.catalog, self._roots(), self.path, self.session.library)
 
     @property
     def inputs(self) -> dict[str, PublicInput]:
@@ -111,7 +139,7 @@ class Workflow:
     def with_inputs(self, **inputs: Any) -> Workflow:
         """The same workflow with inputs set. Raises InvalidWorkflow."""
         nodes = with_inputs(self.linked, self.session.catalog, inputs).nodes
-        return Workflow(self.document.model_copy(update={"nodes": nodes}), self.session, self.path, self._seen)
+        return self._with_document(self.document.model_copy(update={"nodes": nodes}))
 
     def with_values(self, values: Mapping[str, Any]) -> Workflow:
         """The same workflow with `node.input` values set, public or not. Raises InvalidWorkflow for unknown nodes."""
@@ -121,7 +149,53 @@ class Workflow:
         document = self.document.model_copy(update={"nodes": dict(self.document.nodes)})
         for place, value in values.items():
             set_value(document, place, value)
-        return Workflow(document, self.session, self.path, self._seen)
+        return self._with_document(document)
+
+    def with_lock(self, lock: Mapping[str, Any]) -> Workflow:
+        """The same workflow with the lock that a run of it made (`result.document.lock`)."""
+        document = self.document.model_copy(update={"lock": dict(lock)})
+        found = self._with_document(document)
+        found._origin.opened = document
+        return found
+
+    # ---- trust ----
+
+    def wants(self, allow: Sequence[str] = ()) -> dict[Use, str]:
+        """What the document as it was opened reaches for and nobody has accepted, with the node that does.
+
+        Values set since then count as accepted, and so do the files in `allow`; a file that is not there, or not where
+        documents may read, is an error of the run instead. Raises InvalidWorkflow for subgraph files that cannot be read.
+        """
+        origin = self._origin
+        if origin.trusted:
+            return {}
+        before = self._uses(origin.opened)
+        now = before if self.document is origin.opened else self._uses(self.document)
+        found = {use: node for use, node in now.items() if use in before}
+        roots = self._roots()
+        readable = {use: node for use, node in found.items() if use.kind != "file" or roots.may_read(use.name, allow)}
+        return unaccepted(self.session.trust, origin.keys, readable)
+
+    def accept(self, *, remember: bool = True) -> None:
+        """Trust the document with everything that it wants: from now on, and in other sessions where it is remembered."""
+        if remember and (found := self.wants()):
+            self.session.trust.accept(found, *self._origin.keys)
+        self._origin.trusted = True
+
+    def _uses(self, document: Document) -> dict[Use, str]:
+        roots, library = self._roots(), self.session.library
+        return uses(linked_document(document, self.session.catalog, roots, self.path, library), self.session.catalog)
+
+    def _check_trust(self, allow: Sequence[str]) -> None:
+        if found := self.wants(allow):
+            raise Untrusted(found)
+
+    def verify(self) -> list[Difference]:
+        """What is not as the lock says, field by field; nothing runs, and values set since it was opened do not count.
+
+        A locked run refuses those that `must` match, the others are good to know. Raises InvalidWorkflow without a lock.
+        """
+        return list(compare_lock(self).differences)
 
     def run(
         self,
@@ -132,18 +206,28 @@ class Workflow:
         exact: bool = True,
         asker: Asker | None = None,
         allow: Sequence[str] = (),
+        lock: bool = False,
+        locked: bool = False,
         **inputs: Any,
     ) -> Result:
         """Run with these inputs and wait.
 
         `wanted` names nodes to run instead of the outputs; with `out` every output that can be a file is placed in that folder
         as soon as it is there, and not held in memory (see `Result.files`); runs that are not `exact` may share batches;
-        `asker` is asked where a node wants a person's decision; `allow` names files that may lie anywhere.
+        `asker` is asked where a node wants a person's decision; `allow` names files that may lie anywhere. With `lock` the
+        result's document has a lock (see `with_lock`); a `locked` run refuses where something is not as the lock says.
 
-        Raises InvalidWorkflow before anything runs, RunFailed when something failed.
+        Raises InvalidWorkflow before anything runs (Untrusted where the document wants more than was accepted), RunFailed when
+        something failed.
         """
-        workflow = (self.with_inputs(**inputs) if inputs else self)._standing_alone()
+        workflow = self.with_inputs(**inputs) if inputs else self
+        workflow._check_trust(allow)
+        lock = makes_lock(workflow, lock, locked, wanted, exact)
+        workflow = workflow._standing_alone()
         plan = self.session.compile(workflow.document, wanted)
+        if lock:
+            options = RunOptions(listener, exact=exact, asker=asker)
+            return workflow._with(waited(self.session, run_and_lock(workflow, plan, options, self._roots(allow), out)))
         saver = workflow._saver(out)
         options = RunOptions(listener, exact=exact, receiver=saver, keep=saver is None, asker=asker)
         return workflow._checked(self.session.run(plan, options, roots=self._roots(allow)), saver)
@@ -157,11 +241,21 @@ class Workflow:
         exact: bool = True,
         asker: Asker | None = None,
         allow: Sequence[str] = (),
+        lock: bool = False,
+        locked: bool = False,
         **inputs: Any,
     ) -> Result:
         """The same for asyncio."""
-        workflow = (self.with_inputs(**inputs) if inputs else self)._standing_alone()
+        workflow = self.with_inputs(**inputs) if inputs else self
+        workflow._check_trust(allow)
+        lock = await asyncio.to_thread(makes_lock, workflow, lock, locked, wanted, exact)
+        workflow = workflow._standing_alone()
         plan = self.session.compile(workflow.document, wanted)
+        if lock:
+            options = RunOptions(listener, exact=exact, asker=asker)
+            found = run_and_lock(workflow, plan, options, self._roots(allow), out)
+            self.session._started()
+            return await asyncio.to_thread(workflow._with, await asyncio.wrap_future(self.session._post(found)))
         saver = workflow._saver(out)
         options = RunOptions(listener, exact=exact, receiver=saver, keep=saver is None, asker=asker)
         result = await self.session.run_async(plan, options, roots=self._roots(allow))
@@ -169,7 +263,11 @@ class Workflow:
 
     def _standing_alone(self) -> Workflow:
         """The workflow as it runs and as pictures carry it: without other files."""
-        return Workflow(self.linked, self.session, self.path, self._seen)
+        return self._with_document(self.linked)
+
+    def _with(self, found: Locked) -> Result:
+        """The result of a run that made a lock."""
+        return Workflow(found.document, self.session, self.path)._checked(found.run, found.saver)
 
     def _saver(self, out: str | Path | None) -> Saver | None:
         return None if out is None else Saver(self.document, self.session.library, Path(out))
@@ -199,10 +297,13 @@ class Workflow:
         path = real_place(self._save_place() if path is None else Path(path))
         if path.suffix.lower() in PICTURES:
             raise ValueError(f"{path} has the name of a picture, and a workflow is saved as JSON: save('name.json').")
-        saved = save_document(path, self.document, base=None if force else self._seen.get(path), data=self.session.data)
-        self._seen[path] = saved.digest
+        origin, document = self._origin, with_packs(self.document, self.session.catalog)
+        saved = save_document(path, document, base=None if force else origin.seen.get(path), data=self.session.data)
+        if not self.wants():
+            self.session.trust.accept(self._uses(document), str(path), saved.digest)
+        self.document, origin.opened, origin.seen[path] = document, document, saved.digest
         if self.path is None or self.path.suffix.lower() in PICTURES:
-            self.path = path
+            origin.path = path
         if saved.trouble:
             warnings.warn(f"{path} was saved. {saved.trouble}", stacklevel=2)
         return saved
@@ -213,92 +314,27 @@ class Workflow:
         return self.path
 
 
-def load(path: str | Path, session: Session | None = None) -> Workflow:
-    """Open a workflow: a JSON file, or a picture that carries one. Raises InvalidWorkflow."""
-    path = Path(path)
-    if path.suffix.lower() in PICTURES and path.is_file():
-        text = extract(path.read_bytes()).get("workflow")
-        if text is None:
-            raise InvalidWorkflow([Problem("no_workflow", f"{path} is a picture without a nodegraph workflow inside.")])
-        return Workflow(parse_document(text), session, path)
-    data = read_bytes(path)
-    return Workflow(parse_document(decoded(data, path)), session, path, {real_place(path): digest_of(data)})
+def load(path: str | Path, session: Session | None = None, *, trust: bool = False) -> Workflow:
+    """Open a workflow: a JSON file, or a picture that carries one. Raises InvalidWorkflow.
 
-
-class Graph(GraphBuilder):
-    """A workflow built in Python: `add` nodes, or call them with the links that `add` gave.
-
-    graph = Graph("Apple")
-    model = graph.add(load_model, model="starter")
-    prompt = encode_prompt(model.text_encoder, text="a red apple")
+    Nodes of older versions are led on by their packs' migrations; `changes` of the workflow says what that changed. The file
+    stays as it is until it is saved. What the document reaches for beyond computing (`wants`) has to be accepted before it
+    runs, unless `trust` says that it comes from somebody who may.
     """
+    path, session = Path(path), session or default_session()
+    origin = Origin(Document(), path, trusted=trust or _is_shipped(path))
+    if is_picture(path):
+        document = document_in_picture(path)
+        origin.keys = (digest_of(dump_document(document).encode()),)
+    else:
+        data = read_bytes(path)
+        document = parse_document(decoded(data, path))
+        origin.seen[real_place(path)] = digest_of(data)
+        origin.keys = (str(real_place(path)), digest_of(data))
+    found = up_to_date(document, session.catalog, session.library)
+    origin.opened, origin.changes, origin.trouble = found.document, found.changes, found.problems
+    return Workflow(found.document, session, origin=origin)
 
-    def __init__(self, title: str = "", session: Session | None = None) -> None:
-        super().__init__()
-        self.title = title
-        self.session = session or default_session()
-        self.interface = Interface()
-        self._subgraphs: dict[str, Graph] = {}
-        self._opened = Document()  # what a graph that was a document keeps of it: id, layout, fields of other programs
 
-    def input(self, name: str, *to: str, title: str = "", description: str = "") -> None:
-        """Make `node.input`s public under one name."""
-        self.interface.inputs[name] = InterfaceInput(to=list(to), title=title, description=description)
-
-    def output(self, name: str, link: Link) -> None:
-        """Make a link an output of the workflow."""
-        self.interface.outputs[name] = f"{link.node}.{link.output}"
-
-    def subgraph(self, name: str, title: str = "") -> Graph:
-        """A new subgraph of this document, to fill like any graph: its inputs and outputs are what loops see of it."""
-        if not NODE_ID.match(name):
-            raise ValueError(f"{name!r} cannot be a subgraph's name: letters, digits, _ and -, not starting with a digit")
-        inner = self._subgraphs[name] = Graph(title, self.session)
-        inner._subgraphs = self._subgraphs
-        return inner
-
-    def document(self) -> Document:
-        """The graph as a document."""
-        made = {
-            name: Subgraph(title=inner.title, nodes=inner._entries(), interface=inner.interface)
-            for name, inner in self._subgraphs.items()
-        }
-        changed = {"title": self.title, "nodes": self._entries(), "interface": self.interface}
-        changed["subgraphs"] = {**self._opened.subgraphs, **made}
-        return self._opened.model_copy(update=changed).model_copy(deep=True)
-
-    def _entries(self) -> dict[str, NodeEntry]:
-        entries = {}
-        for name, built in self.nodes.items():
-            links: dict[str, str | list[str]] = {
-                key: [f"{item.node}.{item.output}" for item in link]
-                if isinstance(link, tuple)
-                else f"{link.node}.{link.output}"
-                for key, link in built.links.items()
-            }
-            type_id = self.session.library.id_of(built.node)
-            kept = self._opened.nodes.get(name) or NodeEntry(type=type_id)
-            changed = {"type": type_id, "version": built.node.version, "inputs": dict(built.values), "links": links}
-            entries[name] = kept.model_copy(update=changed)
-        return entries
-
-    def workflow(self) -> Workflow:
-        return Workflow(self.document(), self.session)
-
-    @staticmethod
-    def of(document: Document, session: Session | None = None) -> Graph:
-        """A document as a graph again. Raises PackError for node types that are not installed."""
-        graph = Graph(document.title, session)
-        graph._opened = document.model_copy(deep=True)
-        graph.interface = graph._opened.interface
-
-        def link(text: str) -> Link:
-            node, _, output = text.partition(".")
-            return Link(graph, node, output)
-
-        for name, entry in document.nodes.items():
-            links = {
-                key: [link(t) for t in text] if isinstance(text, list) else link(text) for key, text in entry.links.items()
-            }
-            graph.add(graph.session.library.node(entry.type), name, **{**entry.inputs, **links})
-        return graph
+def _is_shipped(path: Path) -> bool:
+    return path.resolve().is_relative_to(shipped("workflows").resolve())

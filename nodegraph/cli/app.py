@@ -76,6 +76,9 @@ def run(
         list[str] | None,
         typer.Option("--answer", metavar="NODE=VALUE", help="Answer a question of a node beforehand; may be repeated."),
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Accept the secrets, files, permissions and packs that the workflow uses.")
+    ] = False,
     data: Data = None,
     models: Models = None,
     help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and the workflow's own inputs.")] = False,
@@ -101,6 +104,7 @@ def run(
         batched=batched,
         no_cache=no_cache,
         answers=answers,
+        trust=trust,
         lock=lock,
         locked=locked,
     )

@@ -34,6 +34,7 @@ OWN_OPTIONS = frozenset(
         "help",
         "lock",
         "locked",
+        "trust",
     }
 )
 """What `run` itself takes. A workflow's input of such a name is set with --set."""

@@ -17,6 +17,7 @@ from nodegraph.api.session import Session
 from nodegraph.api.workflow import Result, RunFailed, Workflow, load
 from nodegraph.artifacts import check_writable
 from nodegraph.cli.answers import asker
+from nodegraph.cli.consent import ask_for_consent
 from nodegraph.cli.flags import parse_flags, typed
 from nodegraph.cli.interrupt import Interrupts
 from nodegraph.cli.live import view
@@ -48,6 +49,7 @@ class RunOptions:
     batched: bool = False
     no_cache: bool = False
     answers: dict[str, str] = field(default_factory=dict)
+    trust: bool = False
     lock: bool = False
     locked: bool = False
 
@@ -89,6 +91,7 @@ def _cancelled(options: RunOptions, interrupts: Interrupts) -> int:
 def _run(options: RunOptions, session: Session) -> int:
     workflow, paths = configured(options.file, options.inputs, options.settings, session)
     _check_answers(options, workflow)
+    ask_for_consent(workflow, options.trust, paths, None if options.json else stderr())
     notes = _check_lock(options, workflow)
     wanted, exact = options.only or None, not options.batched
     console = stderr()
@@ -148,7 +151,6 @@ def configured(file: Path, inputs: list[str], set_: list[str], session: Session)
         raise InvalidWorkflow([Problem("bad_flag", message, hint="Write nodegraph run FILE --name VALUE.")])
     workflow = load(file, session)
     values, paths = parse_flags(inputs, workflow.inputs)
-    opened = workflow
     workflow = workflow.with_inputs(**values) if values else workflow
     settings, problems = {}, []
     for setting in set_:
@@ -175,9 +177,7 @@ def configured(file: Path, inputs: list[str], set_: list[str], session: Session)
             problems.append(Problem("bad_value", "This value does not fit.", node, key, expected=expected, got=repr(text)))
     if problems:
         raise InvalidWorkflow(problems)
-    workflow = workflow.with_values(settings) if settings else workflow
-    workflow.changes, workflow.trouble = opened.changes, opened.trouble
-    return workflow, paths
+    return (workflow.with_values(settings) if settings else workflow), paths
 
 
 def _check_lock(options: RunOptions, workflow: Workflow) -> list[Difference]:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 
+_LONGEST = 2000  # characters of one text of a problem
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong, worded once for the person who reads it.
@@ -23,6 +26,12 @@ class Problem:
     hint: str | None = None
     line: int | None = None
     column: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("message", "expected", "got", "hint"):
+            text = getattr(self, name)
+            if text is not None and len(text) > _LONGEST:  # whatever a document holds may stand in it
+                object.__setattr__(self, name, f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 4 :]}")
 
     def to_json(self) -> dict[str, object]:
         return {name: value for name, value in asdict(self).items() if value is not None}

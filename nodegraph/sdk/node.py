@@ -71,12 +71,21 @@ class Node:
 
         A composite that is given a builder is called in any case: its nodes become part of that graph.
         """
-        links = [link for item in (*args, *kwargs.values()) for link in links_in(item)]
-        if not links or any(isinstance(item, GraphBuilder) for item in (*args, *kwargs.values())):
+        given = (*args, *kwargs.values())
+        if any(isinstance(item, GraphBuilder) for item in given) or not any(links_in(item) for item in given):
             return self.function(*args, **kwargs)
+        return self.linked(*args, **kwargs)
+
+    def linked(self, *args: Any, **kwargs: Any) -> Any:
+        """Add the node to the graph that the links among the arguments come from. Raises TypeError where there are none."""
+        links = [link for item in (*args, *kwargs.values()) for link in links_in(item)]
+        if not links:
+            raise TypeError(f"{self.name}: no argument is a link, so there is no graph to add the node to; use graph.add")
         signature = inspect.signature(self.function)
-        shown = [item for name, item in signature.parameters.items() if self._hints.get(name) not in (Context, GraphBuilder)]
-        return links[0].builder.add(self, **signature.replace(parameters=shown).bind_partial(*args, **kwargs).arguments)
+        shown = [item for name, item in signature.parameters.items() if self.hints.get(name) not in (Context, GraphBuilder)]
+        captured = {name: kwargs.pop(name) for name in list(kwargs) if self.iterates and name not in signature.parameters}
+        inputs = signature.replace(parameters=shown).bind_partial(*args, **kwargs).arguments
+        return links[0].builder.add(self, None, **inputs, **captured)
 
     def batched(self, *, key: Callable[[Inputs], Hashable], limit: int = 64) -> Callable[[RunMany], RunMany]:
         """Declare how several calls run at once: the function takes a list of `Inputs` and gives as many results.
@@ -97,14 +106,15 @@ class Node:
     # ---- what the signature declares ----
 
     @cached_property
-    def _hints(self) -> dict[str, Any]:
+    def hints(self) -> dict[str, Any]:
+        """The annotations of the function's parameters and of what it returns, as objects."""
         return typing.get_type_hints(self.function, localns=self._names, include_extras=True)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         found = []
         for name, parameter in inspect.signature(self.function).parameters.items():
-            annotation = self._hints.get(name)
+            annotation = self.hints.get(name)
             if annotation is None:
                 raise TypeError(f"{self.name}: parameter {name!r} needs a type annotation")
             if annotation not in (Context, GraphBuilder):
@@ -113,7 +123,7 @@ class Node:
 
     def _parameter_of(self, wanted: type) -> str | None:
         signature = inspect.signature(self.function).parameters
-        return next((name for name in signature if self._hints.get(name) is wanted), None)
+        return next((name for name in signature if self.hints.get(name) is wanted), None)
 
     @cached_property
     def context_parameter(self) -> str | None:
@@ -141,9 +151,9 @@ class Node:
 
     @cached_property
     def _returns(self) -> tuple[tuple[OutputSpec, ...], tuple[SocketType, ...]]:
-        if "return" not in self._hints:
+        if "return" not in self.hints:
             raise TypeError(f"{self.name}: the return type needs an annotation")
-        return outputs_of(self._hints["return"], self.output_name)
+        return outputs_of(self.hints["return"], self.output_name)
 
     @property
     def outputs(self) -> tuple[OutputSpec, ...]:
@@ -156,8 +166,8 @@ class Node:
 
     def pack_outputs(self, values: list[Any]) -> Any:
         """Several outputs as the function's NamedTuple, one as itself, none as None."""
-        if len(values) > 1 or (get_origin(self._hints["return"]) is None and hasattr(self._hints["return"], "_fields")):
-            return self._hints["return"](*values)
+        if len(values) > 1 or (get_origin(self.hints["return"]) is None and hasattr(self.hints["return"], "_fields")):
+            return self.hints["return"](*values)
         return values[0] if values else None
 
     def spec(self, pack: str, revision: str) -> NodeSpec:

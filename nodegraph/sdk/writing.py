@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from nodegraph.sdk.errors import Problem
 
@@ -24,7 +24,7 @@ _NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # file systems th
 
 
 class NotWritten(OSError):
-    """A file that could not be written: `path`, and in words why and what to do. What was there before is there still."""
+    """A file that could not be written: `path`, and in words why and what to do. What was there before is there whole."""
 
     def __init__(self, number: int, why: str, path: Path, message: str, hint: str) -> None:
         super().__init__(number, why, str(path))
@@ -46,9 +46,9 @@ def write_atomically(path: Path, data: bytes, before_replacing: Callable[[], Non
 
     `before_replacing` is called at the last moment; when it raises, nothing has happened. Raises NotWritten.
     """
+    target = real_place(path)
+    old = replaceable(target)
     try:
-        target = real_place(path)
-        old = _replaceable(target)
         with _temporary(target, 0o666 if old is None else 0o600) as (temporary, file):
             file.write(data)
             file.flush()
@@ -60,22 +60,48 @@ def write_atomically(path: Path, data: bytes, before_replacing: Callable[[], Non
             if sys.platform == "win32":
                 file.close()  # an open file cannot be renamed there
             temporary.replace(target)
-        _flush_folder(target.parent)
     except NotWritten:
         raise
     except OSError as error:
-        _refuse(error, path)
+        raise not_written(error, path) from None
+    try:
+        _flush_folder(target.parent)
+    except OSError as error:
+        message = f"{path} was written, but the disk does not confirm it ({error.strerror})."
+        raise NotWritten(
+            error.errno or errno.EIO, str(error.strerror), path, message, "Save again, and check the disk."
+        ) from None
 
 
 def real_place(path: Path) -> Path:
-    """Where a file really lies: absolute, links followed. Raises OSError for links that lead in a circle."""
+    """Where a file really lies: absolute, links followed. Raises NotWritten for links that lead in a circle."""
     try:
         target = Path(os.path.realpath(path))
+        if target.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     except ValueError:
-        raise OSError(errno.EINVAL, "no file can have this name") from None
-    if target.is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        raise not_written(OSError(errno.EINVAL, "no file can have this name"), path) from None
+    except OSError as error:
+        raise not_written(error, path) from None
     return target
+
+
+def replaceable(path: Path) -> os.stat_result | None:
+    """The file that writing would replace, None where there is none. Raises NotWritten where it is no file or read-only."""
+    try:
+        old = path.stat()
+        if stat.S_ISDIR(old.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(old.st_mode):
+            raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
+        if not os.access(path, os.W_OK):
+            number = errno.EROFS if _on_read_only_disk(path) else errno.EACCES
+            raise OSError(number, os.strerror(number))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise not_written(error, path) from None
+    return old
 
 
 def remove_leftovers(path: Path) -> None:
@@ -108,37 +134,29 @@ def _temporary(target: Path, mode: int) -> Iterator[tuple[Path, BinaryIO]]:
             handle = os.open(temporary, flags, mode)  # the system takes the umask off the mode
         except FileExistsError:
             continue
-        with os.fdopen(handle, "wb") as file:
+        file = os.fdopen(handle, "wb")
+        try:
             if _lock(handle) is False or os.fstat(handle).st_nlink == 0:  # taken for a leftover before it was locked
                 continue
-            try:
-                yield temporary, file
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    file.close()
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
+            yield temporary, file
             return
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.close()
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # it is flushed to the disk, or of no use
+                file.close()
 
 
 def _beginning(target: Path) -> str:
     return f".{target.name.encode(errors='surrogateescape')[:_NAME_BYTES].decode(errors='ignore')}-"
 
 
-def _replaceable(target: Path) -> os.stat_result | None:
-    """The file that is about to be replaced, or None. Raises OSError where it is none or may not be written."""
-    try:
-        old = target.stat()
-    except FileNotFoundError:
-        return None
-    if stat.S_ISDIR(old.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(old.st_mode):
-        raise OSError(errno.EINVAL, "not a file but a device or a pipe")
-    if not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    return old
+def _on_read_only_disk(path: Path) -> bool:
+    return sys.platform != "win32" and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _pass_on(old: os.stat_result, handle: int) -> None:
@@ -188,9 +206,10 @@ else:
         return True
 
 
-def _refuse(error: OSError, path: Path) -> NoReturn:
+def not_written(error: OSError, path: Path) -> NotWritten:
+    """The same error, worded for the person who wanted to write `path`."""
     message, hint = _worded(error, path)
-    raise NotWritten(error.errno or errno.EIO, error.strerror or str(error), path, message, hint) from None
+    return NotWritten(error.errno or errno.EIO, error.strerror or str(error), path, message, hint)
 
 
 def _worded(error: OSError, path: Path) -> tuple[str, str]:

@@ -138,6 +138,13 @@ class Roots:
         """The file that a document names. Raises NodeError."""
         return self._find(name, self.files, ("",), "file", "Put it into one of: {roots}")
 
+    def may_read(self, name: str, typed: Iterable[str] = ()) -> bool:
+        """Whether a document would get to read this file by its own doing: it is there, and nobody typed it."""
+        try:
+            return name not in typed and self.find_file(name).is_file()
+        except NodeError:
+            return False
+
     def find_model(self, name: str) -> Path:
         """The model that a document names: a folder, or a `.safetensors` file. Raises NodeError."""
         hint = "Put the model into one of: {roots}"

@@ -97,14 +97,14 @@ READ = {
 def opened(session: Session, document: dict[str, Any]) -> Workflow:
     path = session.data / "w.json"
     path.write_text(json.dumps({"nodegraph": 1, "title": "Small", **document}))
-    return load(path, session)
+    return load(path, session, trust=True)
 
 
 def locked(session: Session, document: dict[str, Any], **inputs: Any) -> Workflow:
     """A workflow in a file that has been run with a lock."""
     workflow = opened(session, document).with_inputs(**inputs)
     workflow.with_lock(workflow.run(lock=True).document.lock).save()
-    return load(session.data / "w.json", session)
+    return load(session.data / "w.json", session, trust=True)
 
 
 def sha(text: str) -> str:
@@ -283,14 +283,14 @@ def test_another_file_is_refused_by_name(session: Session, name: str, data: byte
 def test_a_pack_of_other_source_is_refused(session: Session) -> None:
     path = Path(str(locked(session, READ).path))
     with Session(session.data, packs=packs(digest="new")) as other:
-        (difference,) = load(path, other).verify()
+        (difference,) = load(path, other, trust=True).verify()
     assert (difference.place, difference.expected, difference.got) == ("packs.reading.source", "1", "new")
 
 
 def test_a_pack_that_is_gone_is_named_and_not_its_node_types(session: Session) -> None:
     path = Path(str(locked(session, READ).path))
     with Session(session.data, packs=[CORE]) as other:
-        (problem,) = problems(load(path, other), locked=True)
+        (problem,) = problems(load(path, other, trust=True), locked=True)
     assert (problem.node, problem.message) == ("lock.packs.reading", "The pack reading is not installed.")
 
 
@@ -362,7 +362,7 @@ def test_a_run_with_the_locked_values_keeps_the_lock(session: Session) -> None:
 def test_saving_makes_set_values_the_workflows_own(session: Session) -> None:
     workflow = locked(session, READ).with_inputs(path="b.txt")
     workflow.save()
-    assert places(workflow) == places(load(session.data / "w.json", session)) == ["document.read", "inputs.b.txt"]
+    assert places(workflow) == places(load(session.data / "w.json", session, trust=True)) == ["document.read", "inputs.b.txt"]
 
 
 async def test_locks_work_from_asyncio_too(session: Session) -> None:
@@ -418,13 +418,13 @@ def test_reading_a_file_for_its_digest_is_told(session: Session) -> None:
     told: list[tuple[str, int, int]] = []
     for _ in range(2):  # the second time the digest is remembered
         with Session(session.data, packs=packs()) as other:
-            compare_lock(load(path, other), lambda *of: told.append(of))
+            compare_lock(load(path, other, trust=True), lambda *of: told.append(of))
     assert told == [("a.txt", 12, 12)]
 
 
 def test_verifying_imports_no_torch_where_nothing_computes_on_a_device(tmp_path: Path) -> None:
     (tmp_path / "w.json").write_text(json.dumps({"nodes": {"a": node("core/integer", value=1)}}))
-    script = "import nodegraph, sys\nw = nodegraph.load('w.json')\nw = w.with_lock(w.run(lock=True).document.lock)\nw.save()\n"
+    script = "import nodegraph, sys\nw = nodegraph.load('w.json', trust=True)\nw = w.with_lock(w.run(lock=True).document.lock)\nw.save()\n"
     verify = (
         "import sys\n"
         "from pathlib import Path\n"

@@ -73,6 +73,21 @@ async def choose(yes: Lazy[int]) -> int:
     return await yes
 
 
+class Alone(NamedTuple):
+    picture: Picture
+
+
+@node()
+def only(picture: Picture) -> Alone:
+    """A tuple of one."""
+    return Alone(picture)
+
+
+@composite(iterates="map")
+def repeat(body: str, items: list[Picture], limit: int = 3) -> None:
+    """A loop."""
+
+
 @pytest.fixture
 def graph() -> GraphBuilder:
     return GraphBuilder()
@@ -118,6 +133,27 @@ def test_a_composite_called_with_links_is_one_node(graph: GraphBuilder) -> None:
 def test_a_composite_called_with_a_builder_puts_its_nodes_there(graph: GraphBuilder) -> None:
     twice(graph, graph.add(paint))
     assert list(graph.nodes) == ["paint", "blur", "blur_2"]
+
+
+def test_a_node_can_be_asked_for_links_alone(graph: GraphBuilder) -> None:
+    assert blur.linked(graph.add(paint), radius=2.0).node == "blur"
+    with pytest.raises(TypeError, match="no argument is a link"):
+        blur.linked(Picture())
+
+
+def test_a_named_tuple_of_one_stands_for_its_link(graph: GraphBuilder) -> None:
+    alone = only(graph.add(paint))
+    sheet(blur(alone, radius=2.0), alone)
+    assert alone.picture.output == "picture"
+    assert graph.nodes["blur"].links["picture"] is alone.picture
+    assert [link.node for link in graph.nodes["sheet"].links["pictures"]] == ["blur", "only"]
+
+
+def test_what_a_loop_captures_is_named_in_the_call(graph: GraphBuilder) -> None:
+    found = repeat("body", graph.add(paint), other=3, picture=graph.add(paint))
+    assert graph.nodes["repeat"].values == {"body": "body", "other": 3}
+    assert {name: link.node for name, link in graph.nodes["repeat"].links.items()} == {"items": "paint", "picture": "paint_2"}
+    assert (found.pictures.node, found.node.output) == ("repeat", "node")
 
 
 def test_values_are_kept_as_json(graph: GraphBuilder) -> None:
