@@ -32,7 +32,10 @@ def ask_for_consent(workflow: Workflow, trust: bool, paths: Sequence[str], conso
         first, *rest = Untrusted(wants).problems
         raise InvalidWorkflow([replace(first, hint=_HINT), *rest])
     show_wants(wants, console)
-    if console.input("Run it? You will not be asked again for this file. [y/N] ").strip().lower() not in ("y", "yes"):
+    if console.input("Run it? You will not be asked again for this file. [y/N] ", markup=False).strip().lower() not in (
+        "y",
+        "yes",
+    ):
         raise InvalidWorkflow([replace(told(wants)[0], message="You did not accept what this workflow wants.", node=None)])
     workflow.accept()
 

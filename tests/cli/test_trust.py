@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -49,16 +50,11 @@ def at_a_terminal(place: Path, answer: str) -> tuple[int, str]:
     while b"[y/N]" not in shown:
         shown += os.read(theirs, 4096)
     os.write(theirs, answer.encode() + b"\n")
-    out = process.stdout.read() if process.stdout else b""
-    while True:
-        try:
-            chunk = os.read(theirs, 4096)
-        except OSError:
-            break
-        if not chunk:
-            break
-        shown += chunk
-    return process.wait(120), (shown + out).decode()
+    with contextlib.suppress(OSError):  # which is how a terminal ends
+        while chunk := os.read(theirs, 4096):
+            shown += chunk
+    out, _ = process.communicate(timeout=60)
+    return process.returncode, (shown + out).decode()
 
 
 def test_without_a_terminal_it_is_refused_with_what_it_wants(place: Path) -> None:
