@@ -29,8 +29,8 @@ from nodegraph.sdk.errors import InvalidWorkflow, Problem
 
 RENAMED = "node_renamed"
 REORDERED = "_reordered"
-_THINGS = ("node", "input", "link", "interface_input", "interface_output", "subgraph", "layout", "lock", "field")
-_CHANGED = ("input", "link", "interface_input", "interface_output", "layout", "lock", "field", "type", "version")
+_THINGS = ("node", "input", "link", "interface_input", "interface_output", "subgraph", "layout", "lock", "pack", "field")
+_CHANGED = ("input", "link", "interface_input", "interface_output", "layout", "lock", "pack", "field", "type", "version")
 KINDS = (
     RENAMED,
     "node_disabled",

@@ -120,6 +120,7 @@ DOCUMENT = Shape(
         "nodes": NODES,
         "interface": INTERFACE,
         SUBGRAPHS: Shape("subgraphs", each=SUBGRAPH, default={}),
+        "packs": Shape("packs", each=Shape("pack"), default={}),
         "layout": LAYOUT,
         "lock": LOCK,
     },

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from nodegraph.graph.catalog import PackOrigin
-from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry
+from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry, PackSource
 from nodegraph.graph.iteration import COUNT, GO_ON, STATE, bare, set_by_rounds
 from nodegraph.graph.links import OUTER, Ref
 from nodegraph.graph.narrowing import has_default
@@ -56,7 +55,7 @@ class Bodies:
     """The compiled bodies of one document, and the problems inside those that are used."""
 
     def __init__(
-        self, subgraphs: Subgraphs, compile_inside: CompileInside, packs: Mapping[str, PackOrigin] | None = None
+        self, subgraphs: Subgraphs, compile_inside: CompileInside, packs: Mapping[str, PackSource] | None = None
     ) -> None:
         self.subgraphs, self.packs = subgraphs, packs or {}
         self.problems: dict[Problem, None] = {}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,11 @@ class Catalog:
     broken: Mapping[str, str] = field(default_factory=dict)
     migrations: Mapping[tuple[str, int], str] = field(default_factory=dict)
     origins: Mapping[str, PackOrigin] = field(default_factory=dict)
+
+    @cached_property
+    def packs(self) -> frozenset[str]:
+        """The packs that have nodes here."""
+        return frozenset(spec.pack for spec in self.nodes.values())
 
     @staticmethod
     def of(packs: Iterable[Pack]) -> Catalog:

@@ -18,7 +18,6 @@ from nodegraph.graph.hints import conversion, unknown_type
 from nodegraph.graph.iteration import bare
 from nodegraph.graph.links import OUTER, Ref
 from nodegraph.graph.order import drawn, in_order
-from nodegraph.graph.packs import packs_named
 from nodegraph.graph.plan import Plan, PlanLink, PlanNode
 from nodegraph.graph.relations import Relation, relate, substitute
 from nodegraph.graph.subgraphs import Subgraphs
@@ -76,6 +75,10 @@ def compile_fragment(document: Document, catalog: Catalog, outer: Mapping[str, T
     return plan
 
 
+MOST_HINTS = 100
+"""How many problems of one document get a hint at what was meant."""
+
+
 class _Compiler:
     def __init__(
         self,
@@ -88,7 +91,7 @@ class _Compiler:
         self.outer = dict(outer or {})
         self.outer_index = {name: -1 - i for i, name in enumerate(self.outer)}
         self.problems: list[Problem] = []
-        self.bodies = bodies or Bodies(Subgraphs(document.subgraphs, catalog), _compile_inside, packs_named(document))
+        self.bodies = bodies or Bodies(Subgraphs(document.subgraphs, catalog), _compile_inside, document.packs)
         self.loops: dict[str, tuple[NodeSpec | None, list[Problem]]] = {}
         self.specs: dict[str, NodeSpec] = {}
         self.values: dict[str, dict[str, Any]] = {}
@@ -119,13 +122,17 @@ class _Compiler:
         nodes, types, index = self._link_types(order)
         typed = Typed(
             *(self.document, self.specs, self.refs, self.disabled, index, types, self.outer, self.outer_index),
-            *(nodes, self.stamped, self._problem),
+            *(nodes, self.stamped, self._problem, self._near),
         )
         return typed, nodes
 
     def all_problems(self) -> list[Problem]:
         """What is wrong here, and inside the subgraphs that are used."""
         return [*self.problems, *self.bodies.problems]
+
+    def _near(self, name: str, names: Iterable[str], what: str) -> str:
+        """A hint at what was probably meant; comparing names is slow, so only for as many problems as anybody reads."""
+        return nearest(name, names, what) if len(self.problems) < MOST_HINTS else ""
 
     def _problem(self, code: str, message: str, node: str | None = None, socket: str | None = None, **rest: Any) -> None:
         self.problems.append(Problem(code, message, node, socket, **{key: text or None for key, text in rest.items()}))
@@ -148,7 +155,7 @@ class _Compiler:
         for key, value in entry.inputs.items():
             found = by_name.get(key)
             if found is None:
-                hint = nearest(key, by_name, "It has")
+                hint = self._near(key, by_name, "It has")
                 self._problem("no_input", f"{entry.type} has no input {key!r}.", name, key, hint=hint)
             elif key not in entry.links:
                 self._value(name, found, value, values)
@@ -156,7 +163,7 @@ class _Compiler:
         for key, target in entry.links.items():
             found = by_name.get(key)
             if found is None:
-                hint = nearest(key, by_name, "It has")
+                hint = self._near(key, by_name, "It has")
                 self._problem("no_input", f"{entry.type} has no input {key!r} to link to.", name, key, hint=hint)
                 continue
             if isinstance(target, list) and not found.many:
@@ -201,7 +208,8 @@ class _Compiler:
             if not self.loops[name][1] and not entry.disabled:
                 self.bodies.look_inside(entry)
             return
-        self.problems.append(unknown_type(name, entry, self.catalog, self.bodies.packs))
+        hinted = len(self.problems) < MOST_HINTS
+        self.problems.append(unknown_type(name, entry, self.catalog, self.bodies.packs, hinted))
 
     def _value(self, name: str, spec: InputSpec, value: Any, values: dict[str, Any]) -> None:
         if spec.schema is None:
@@ -223,13 +231,13 @@ class _Compiler:
             return Ref(key, source, output, many)
         entry = self.document.nodes.get(source)
         if not dot or entry is None:
-            hint = nearest(source, self.document.nodes, "There are")
+            hint = self._near(source, self.document.nodes, "There are")
             message = f"The link comes from {text!r}, which does not exist." if dot else f"{text!r} is not a link."
             self._problem("dangling_link", message, name, key, expected="node.output", got=repr(text), hint=hint)
             return None
         spec = self._spec(source, entry)
         if spec is not None and output not in spec.output_by_name:
-            hint = nearest(output, spec.output_by_name, "It has")
+            hint = self._near(output, spec.output_by_name, "It has")
             message = f"The link comes from {text!r}, but {entry.type} has no output {output!r}."
             self._problem("dangling_link", message, name, key, hint=hint)
             return None

@@ -81,6 +81,13 @@ class Subgraph(_Part):
     layout: dict[str, Any] = Field(default_factory=dict)
 
 
+class PackSource(_Part):
+    """The distribution that a pack was installed with when the document was saved."""
+
+    distribution: str
+    version: str = ""
+
+
 class Document(_Part):
     """A workflow document, format 1."""
 
@@ -90,6 +97,7 @@ class Document(_Part):
     nodes: dict[str, NodeEntry] = Field(default_factory=dict)
     interface: Interface = Field(default_factory=Interface)
     subgraphs: dict[str, Subgraph] = Field(default_factory=dict)
+    packs: dict[str, PackSource] = Field(default_factory=dict)
     layout: dict[str, Any] = Field(default_factory=dict)
     lock: dict[str, Any] = Field(default_factory=dict)
 
@@ -104,7 +112,7 @@ def document_from(data: Any) -> Document:
     if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
         hint = 'A workflow is a JSON object with "nodegraph": 1 and "nodes".'
         if isinstance(data, dict) and ("last_node_id" in data or any(_is_comfy_node(node) for node in data.values())):
-            hint = "This looks like a ComfyUI workflow; nodegraph documents have another format."
+            hint = "This looks like a ComfyUI workflow: nodegraph import FILE makes a nodegraph workflow of it."
         raise InvalidWorkflow([Problem("bad_document", "This JSON is not a nodegraph workflow.", hint=hint)])
     data = upgraded(data)
     try:
@@ -183,10 +191,15 @@ def to_json(document: Document) -> dict[str, Any]:
         "nodes": _nodes_json(document.nodes),
         "interface": _interface_json(document.interface),
         "subgraphs": {name: _subgraph_json(document.subgraphs[name]) for name in sorted(document.subgraphs)},
+        "packs": {name: _pack_json(document.packs[name]) for name in sorted(document.packs)},
         "layout": _sorted(document.layout),
         "lock": _sorted(document.lock),
     }
     return {"nodegraph": FORMAT} | _filled(known, but="nodes") | _extra(document)
+
+
+def _pack_json(source: PackSource) -> dict[str, Any]:
+    return _filled({"distribution": source.distribution, "version": source.version}, but="distribution") | _extra(source)
 
 
 def _subgraph_json(subgraph: Subgraph) -> dict[str, Any]:

@@ -25,8 +25,13 @@ WORDS: dict[str, dict[str, str]] = {
         "nodes": "The nodes by id: letters, digits, _ and -, not starting with a digit.",
         "interface": "What makes the workflow a function: command-line options, form, subgraph sockets.",
         "subgraphs": "Workflows inside this one, by name: a node of the type `subgraph/NAME` is one, loops name one as body.",
+        "packs": "Where the packs of its nodes come from, those that come with nodegraph left out. Written when it is saved.",
         "layout": "How the editor draws it. It never changes a result.",
         "lock": "What its results depend on besides itself: packs, models, input files, device. Written by `run --lock`.",
+    },
+    "PackSource": {
+        "distribution": "What brings the pack: the name that pip installs.",
+        "version": "The version that was there when the workflow was saved.",
     },
     "NodeEntry": {
         "type": "The node type: `pack/name`, or `subgraph/NAME` for a subgraph of this document.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nodegraph.graph.catalog import Catalog, PackOrigin
-from nodegraph.graph.document import NodeEntry
+from nodegraph.graph.catalog import Catalog
+from nodegraph.graph.document import NodeEntry, PackSource
 from nodegraph.graph.relations import relate
 from nodegraph.sdk.errors import Problem, nearest
 from nodegraph.sdk.typeexpr import TypeExpr
@@ -14,10 +14,11 @@ COMFYUI = "comfyui"
 """The pack of node types that an import could not translate, and the field that holds what it knew of them."""
 
 
-def unknown_type(node: str, entry: NodeEntry, catalog: Catalog, packs: Mapping[str, PackOrigin]) -> Problem:
+def unknown_type(node: str, entry: NodeEntry, catalog: Catalog, packs: Mapping[str, PackSource], near: bool = True) -> Problem:
     """A node's type is not in the catalog: its pack is broken, not installed, or the name is another.
 
-    The node stays a placeholder: it keeps its values and links. `packs` is where the document says that its packs come from.
+    The node stays a placeholder: it keeps its values and links. `packs` is where the document says that its packs come from;
+    `near` asks for names that may have been meant.
     """
     type_id = entry.type
     pack = type_id.split("/", 1)[0]
@@ -26,8 +27,8 @@ def unknown_type(node: str, entry: NodeEntry, catalog: Catalog, packs: Mapping[s
         return Problem("broken_pack", f"The pack {pack!r} could not be loaded: {last}", node)
     if pack == COMFYUI:
         return _untranslated(node, entry)
-    hint = nearest(type_id, catalog.nodes, "There are")
-    if pack not in {known.split("/", 1)[0] for known in catalog.nodes}:
+    hint = nearest(type_id, catalog.nodes, "There are") if near else ""
+    if pack not in catalog.packs:
         missing = f"The pack {pack!r} is not installed."
         if pack in packs:
             origin = packs[pack]

@@ -5,24 +5,10 @@ Packs that come with nodegraph itself are not written down: every installation h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from nodegraph.graph.catalog import Catalog
+from nodegraph.graph.document import Document, PackSource
 
-from nodegraph.graph.catalog import Catalog, PackOrigin
-from nodegraph.graph.document import Document
-
-FIELD = "packs"
 OURS = "nodegraph"
-
-
-def packs_named(document: Document) -> dict[str, PackOrigin]:
-    """Where a document says that its packs come from; what is not understood is left out."""
-    found = (document.model_extra or {}).get(FIELD)
-    named: dict[str, PackOrigin] = {}
-    for pack, origin in found.items() if isinstance(found, Mapping) else ():
-        if isinstance(origin, Mapping) and isinstance(origin.get("distribution"), str):
-            version = origin.get("version")
-            named[pack] = PackOrigin(origin["distribution"], version if isinstance(version, str) else "")
-    return named
 
 
 def packs_used(document: Document) -> set[str]:
@@ -32,12 +18,13 @@ def packs_used(document: Document) -> set[str]:
 
 
 def with_packs(document: Document, catalog: Catalog) -> Document:
-    """The document with the origin of every pack that it uses written down; what it said of others stays."""
-    said = (document.model_extra or {}).get(FIELD, {})
-    if not isinstance(said, Mapping):
+    """The document with the origin of every pack that it uses written down; what it says of others stays."""
+    used = {pack: catalog.origins[pack] for pack in packs_used(document) if pack in catalog.origins}
+    found = {
+        pack: PackSource(distribution=origin.distribution, version=origin.version)
+        for pack, origin in used.items()
+        if origin.distribution != OURS
+    }
+    if all(document.packs.get(pack) == source for pack, source in found.items()):
         return document
-    used = {pack: catalog.origins[pack] for pack in sorted(packs_used(document)) if pack in catalog.origins}
-    found = {pack: origin._asdict() for pack, origin in used.items() if origin.distribution != OURS}
-    if found.items() <= said.items():
-        return document
-    return document.model_copy(update={FIELD: {**said, **found}})
+    return document.model_copy(update={"packs": {**document.packs, **found}})

@@ -35,6 +35,7 @@ class Typed:
     nodes: list[PlanNode]
     stamped: Mapping[str, Mapping[str, tuple[PlanLink, TypeExpr]]]
     report: Report
+    near: Callable[[str, Iterable[str], str], str] = nearest
 
     def found(self, name: str, node: str, output: str) -> Wanted | None:
         """What the output of a node comes over, in the plan; None where it has no place there."""
@@ -84,7 +85,7 @@ def interface_outputs(typed: Typed) -> list[Wanted]:
         if node not in document.nodes or (spec is not None and output not in spec.output_by_name):
             message = f"The interface's output {name!r} comes from {text!r}, which does not exist."
             known = document.nodes if spec is None else spec.output_by_name
-            hint = nearest(node if spec is None else output, known, "There are" if spec is None else "It has")
+            hint = typed.near(node if spec is None else output, known, "There are" if spec is None else "It has")
             typed.report("dangling_output", message, hint=hint)
             continue
         place = typed.disabled.through(node, output)
@@ -104,7 +105,7 @@ def check_interface_inputs(typed: Typed) -> None:
             if node not in typed.document.nodes or (spec is not None and key not in spec.input_by_name):
                 message = f"The interface's input {name!r} goes to {text!r}, which does not exist."
                 known = typed.document.nodes if spec is None else spec.input_by_name
-                hint = nearest(node if spec is None else key, known, "There are" if spec is None else "It has")
+                hint = typed.near(node if spec is None else key, known, "There are" if spec is None else "It has")
                 typed.report("dangling_input", message, hint=hint)
     for found in interface_problems(typed.document.interface, typed.document.nodes, typed.specs.get):
         typed.report(found.code, found.message, found.node, expected=found.expected, got=found.got, hint=found.hint)
@@ -122,7 +123,7 @@ def _named(typed: Typed, name: str) -> list[Wanted]:
         typed.report("no_such_node", f"{node!r} is disabled, or what it needs is.", hint="Enable it first.")
         return []
     if node not in typed.document.nodes:
-        hint = nearest(node, typed.document.nodes, "There are")
+        hint = typed.near(node, typed.document.nodes, "There are")
         typed.report("no_such_node", f"There is no node {node!r} to run.", hint=hint)
         return []
     if inside and node in typed.stamped:
@@ -134,7 +135,7 @@ def _named(typed: Typed, name: str) -> list[Wanted]:
         return []  # reported as what is wrong with it
     outputs = list(typed.outputs(node))
     if output and output not in outputs:
-        hint = nearest(output, outputs, "It has")
+        hint = typed.near(output, outputs, "It has")
         typed.report("no_such_node", f"{node!r} has no output {output!r} to run.", hint=hint)
         return []
     if output:
@@ -151,13 +152,13 @@ def _inside(typed: Typed, place: str, output: str) -> list[Wanted]:
     node = place.partition("/")[0]
     paths = {item.id: i for i, item in enumerate(typed.nodes) if item.id.startswith(f"{node}/")}
     if place not in paths:
-        hint = nearest(place, paths, "There are")
+        hint = typed.near(place, paths, "There are")
         typed.report("no_such_node", f"There is no node {place!r} to run.", hint=hint)
         return []
     source = paths[place]
     known = [item.name for item in typed.nodes[source].spec.outputs]
     if output and output not in known:
-        typed.report("no_such_node", f"{place!r} has no output {output!r} to run.", hint=nearest(output, known, "It has"))
+        typed.report("no_such_node", f"{place!r} has no output {output!r} to run.", hint=typed.near(output, known, "It has"))
         return []
     names = [output] if output else known
     return [Wanted(f"{place}.{key}", source, key) for key in names] or [Wanted(place, source, None)]

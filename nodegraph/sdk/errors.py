@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-
 _LONGEST = 2000  # characters of one text of a problem
 
 

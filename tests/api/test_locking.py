@@ -424,7 +424,7 @@ def test_reading_a_file_for_its_digest_is_told(session: Session) -> None:
 
 def test_verifying_imports_no_torch_where_nothing_computes_on_a_device(tmp_path: Path) -> None:
     (tmp_path / "w.json").write_text(json.dumps({"nodes": {"a": node("core/integer", value=1)}}))
-    script = "import nodegraph, sys\nw = nodegraph.load('w.json', trust=True)\nw = w.with_lock(w.run(lock=True).document.lock)\nw.save()\n"
+    script = "import nodegraph, sys\nw = nodegraph.load('w.json')\nw = w.with_lock(w.run(lock=True).document.lock)\nw.save()\n"
     verify = (
         "import sys\n"
         "from pathlib import Path\n"

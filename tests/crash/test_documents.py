@@ -347,3 +347,24 @@ def test_a_document_with_a_byte_order_mark_and_odd_names_is_kept_as_it_is(tmp_pa
 def test_no_case_here_left_much_memory_behind() -> None:
     """The whole module, its inputs included, stays below 3 GB."""
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3 << 20
+
+
+MISTAKES: dict[str, Callable[[int], dict[str, Any]]] = {
+    "links from nowhere": lambda i: {"type": "core/calculate_whole", "links": {"a": f"m{i}.value"}},
+    "unknown types": lambda i: {"type": f"core/int{i}"},
+    "unknown inputs": lambda i: {"type": "core/integer", "inputs": {f"x{i}": 1}},
+    "unknown subgraphs": lambda i: {"type": f"subgraph/s{i}"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_each_of_20000_nodes_is_told_in_bounded_time(mistake: str) -> None:
+    nodes = {f"n{i}": MISTAKES[mistake](i) for i in range(20_000)}
+    document = parse_document(json.dumps({"nodegraph": 1, "nodes": nodes}))
+    with nodegraph.Session() as session:
+        catalog = session.catalog
+    begun = time.process_time()
+    found = validate(document, catalog)
+    assert len({problem.node for problem in found}) == 20_000
+    assert time.process_time() - begun < 60

@@ -96,6 +96,7 @@ def documents(most_subgraphs: int = 2) -> st.SearchStrategy[Document]:
             title=texts,
             interface=interfaces,
             subgraphs=st.dictionaries(st.sampled_from(["year", "body"]), subgraphs, max_size=most_subgraphs),
+            packs=st.dictionaries(names, _part(version=texts).map(lambda part: {"distribution": "d", **part}), max_size=2),
             layout=layouts,
             lock=locks,
         ),
