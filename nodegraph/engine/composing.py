@@ -17,7 +17,7 @@ from nodegraph.engine.holding import has_value
 from nodegraph.engine.losing import skip
 from nodegraph.engine.order import Order
 from nodegraph.engine.parts import Parts
-from nodegraph.engine.prepare import extend_static_keys, picked
+from nodegraph.engine.prepare import extend_static_keys, own_files, picked
 from nodegraph.engine.states import COMPUTED, HIT, LOST, UNSEEN
 from nodegraph.engine.structure import counted_link, followed, length
 from nodegraph.graph.iteration import COUNT
@@ -119,7 +119,7 @@ def _append(run: Run, node: PlanNode, parts: Parts, order: list[Order]) -> None:
     run.dependents.extend([None] * more)
     try:
         known = {link.source for link in values_of_composite(node)} if node.spec.composite and not node.mapped else ()
-        extend_static_keys(run.nodes, run.static, run.moving, run.hasher, run.files, run.result, known)
+        extend_static_keys(run.nodes, run.static, run.moving, run.hasher, run.files, run.result, known, own_files(node))
     except Exception:
         for column in run.columns:
             del column[size:]

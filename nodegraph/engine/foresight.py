@@ -15,7 +15,7 @@ from nodegraph.engine.expand import Parts, expand, map_over
 from nodegraph.engine.gather import linked, values_of_composite
 from nodegraph.engine.keys import list_token, ref_token
 from nodegraph.engine.library import Library
-from nodegraph.engine.prepare import Prepared, extend_static_keys, picked, value_tokens
+from nodegraph.engine.prepare import Prepared, extend_static_keys, own_files, picked, value_tokens
 from nodegraph.engine.structure import counted_link, followed
 from nodegraph.graph.iteration import COUNT
 from nodegraph.graph.plan import PlanLink, PlanNode
@@ -182,7 +182,8 @@ class Foresight:
             return
         self.nodes.extend(parts.nodes)
         known = {link.source for link in values_of_composite(node)} if node.spec.composite and not node.mapped else ()
-        extend_static_keys(self.nodes, self.static, self.moving, self._hasher, self._files, self._result, known)
+        own = own_files(node)
+        extend_static_keys(self.nodes, self.static, self.moving, self._hasher, self._files, self._result, known, own)
         more = len(parts.nodes)
         self.outlook.extend(["not_needed"] * more)
         self.tier.extend([None] * more)

@@ -40,18 +40,20 @@ def extend_static_keys(
     files: FileAccess,
     results: Sequence[Result | None],
     known: Collection[int] = (),
+    own_files: Collection[Any] | None = None,
 ) -> None:
     """Add the keys of the nodes that have none yet.
 
     Links from nodes that had to be `known` by now, or that bring an item of a list, count by their value or by where the item
     lies. All others count by their source's static key, even where the result is there: that is a matter of luck, and a static
-    key is to be the same in every run. Raises NodeError for missing files.
+    key is to be the same in every run. `own_files` are the files that a composite was given, whose parts these are: what else
+    its parts name is in no key of the composite. Raises NodeError for missing files.
     """
     first = len(static)
     for node in nodes[first:]:
         tokens = value_tokens(node, files)
         takes_files = bool(node.spec.file_inputs)
-        moves = node.spec.cache == "never"
+        moves = node.spec.cache == "never" or (takes_files and _names_more(node, own_files))
         for link in node.links:
             sure = link.source < first and (link.item or link.source in known) and not link.lazy
             source = results[link.source] if sure else None
@@ -68,6 +70,21 @@ def extend_static_keys(
             moves = moves or moving[link.source] or (takes_files and node.spec.input_by_name[link.input].file != "")
         static.append(hasher.key(node.spec, tokens))
         moving.append(moves)
+
+
+def own_files(node: PlanNode) -> list[Any] | None:
+    """The files that a composite was given by name; None for what divides in other ways."""
+    if node.mapped or node.iteration is not None:
+        return None
+    return [node.values.get(spec.name) for spec in node.spec.file_inputs]
+
+
+def _names_more(node: PlanNode, own_files: Collection[Any] | None) -> bool:
+    """Whether a composite's part names a file that the composite was not given: its code does, and the content may change."""
+    if own_files is None:
+        return False
+    values = (node.values.get(spec.name) for spec in node.spec.file_inputs)
+    return any(value is not None and value not in own_files for value in values)
 
 
 def _known_token(source: Result, link: PlanLink) -> str | None:

@@ -42,6 +42,29 @@ async def test_a_file_named_over_a_link_is_keyed_by_its_content(tmp_path: Path) 
         assert values(await lab.run({"n": entry("named"), "r": entry("read", path="n.value")})) == {"r": text}
 
 
+async def test_a_file_that_a_composite_names_itself_counts_by_its_content(tmp_path: Path) -> None:
+    @node()
+    def read(path: FilePath) -> str:
+        return path.read_text()
+
+    @node()
+    def louder(text: str) -> str:
+        return f"{text}!"
+
+    @composite()
+    def known(graph: GraphBuilder) -> str:
+        return graph.add(louder, text=graph.add(read, path="known.txt"))
+
+    @composite()
+    def around(graph: GraphBuilder) -> str:
+        return graph.add(known)
+
+    lab = await lab_of([read, louder, known, around], tmp_path)
+    for text in ("one", "another", "one"):
+        (tmp_path / "known.txt").write_text(text)
+        assert values(await lab.run({"k": entry("known"), "a": entry("around")})) == {"k": f"{text}!", "a": f"{text}!"}
+
+
 async def test_a_composite_that_names_a_missing_file_fails_alone(tmp_path: Path) -> None:
     @node()
     def read(path: FilePath) -> str:
