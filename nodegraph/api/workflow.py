@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -169,9 +170,9 @@ class Workflow:
         origin = self._origin
         if origin.trusted:
             return {}
-        before = self._uses(origin.opened)
-        now = before if self.document is origin.opened else self._uses(self.document)
-        found = {use: node for use, node in now.items() if use in before}
+        whole, catalog = self.linked, self.session.catalog
+        before = uses(origin.opened.model_copy(update={"subgraphs": whole.subgraphs}), catalog)
+        found = {use: node for use, node in uses(whole, catalog).items() if use in before}
         roots = self._roots()
         readable = {use: node for use, node in found.items() if use.kind != "file" or roots.may_read(use.name, allow)}
         return unaccepted(self.session.trust, origin.keys, readable)
@@ -181,10 +182,6 @@ class Workflow:
         if remember and (found := self.wants()):
             self.session.trust.accept(found, *self._origin.keys)
         self._origin.trusted = True
-
-    def _uses(self, document: Document) -> dict[Use, str]:
-        roots, library = self._roots(), self.session.library
-        return uses(linked_document(document, self.session.catalog, roots, self.path, library), self.session.catalog)
 
     def _check_trust(self, allow: Sequence[str]) -> None:
         if found := self.wants(allow):
@@ -220,10 +217,10 @@ class Workflow:
         Raises InvalidWorkflow before anything runs (Untrusted where the document wants more than was accepted), RunFailed when
         something failed.
         """
-        workflow = self.with_inputs(**inputs) if inputs else self
+        named = self.with_inputs(**inputs) if inputs else self
+        workflow = named._standing_alone()
         workflow._check_trust(allow)
-        lock = makes_lock(workflow, lock, locked, wanted, exact)
-        workflow = workflow._standing_alone()
+        lock = makes_lock(named, lock, locked, wanted, exact)
         plan = self.session.compile(workflow.document, wanted)
         if lock:
             options = RunOptions(listener, exact=exact, asker=asker)
@@ -246,10 +243,10 @@ class Workflow:
         **inputs: Any,
     ) -> Result:
         """The same for asyncio."""
-        workflow = self.with_inputs(**inputs) if inputs else self
+        named = self.with_inputs(**inputs) if inputs else self
+        workflow = named._standing_alone()
         workflow._check_trust(allow)
-        lock = await asyncio.to_thread(makes_lock, workflow, lock, locked, wanted, exact)
-        workflow = workflow._standing_alone()
+        lock = await asyncio.to_thread(makes_lock, named, lock, locked, wanted, exact)
         plan = self.session.compile(workflow.document, wanted)
         if lock:
             options = RunOptions(listener, exact=exact, asker=asker)
@@ -299,8 +296,9 @@ class Workflow:
             raise ValueError(f"{path} has the name of a picture, and a workflow is saved as JSON: save('name.json').")
         origin, document = self._origin, with_packs(self.document, self.session.catalog)
         saved = save_document(path, document, base=None if force else origin.seen.get(path), data=self.session.data)
-        if not self.wants():
-            self.session.trust.accept(self._uses(document), str(path), saved.digest)
+        with contextlib.suppress(InvalidWorkflow):  # a subgraph's file that is not there is no reason not to save
+            if not self.wants() and (found := uses(self.linked, self.session.catalog)):
+                self.session.trust.accept(found, str(path), saved.digest)
         self.document, origin.opened, origin.seen[path] = document, document, saved.digest
         if self.path is None or self.path.suffix.lower() in PICTURES:
             origin.path = path
