@@ -269,4 +269,4 @@ class Graph(GraphBuilder):
 def _set_fields(part: BaseModel, but: Collection[str] = ()) -> dict[str, Any]:
     """The fields that somebody set, and those that this version does not know."""
     known = type(part).model_fields.keys() & part.model_fields_set - set(but)
-    return {**(part.model_extra or {}), **{name: getattr(part, name) for name in known}}
+    return {**(part.model_extra or {}), **part.model_dump(include=known, exclude_unset=True)}

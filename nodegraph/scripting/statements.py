@@ -74,7 +74,8 @@ def _input(receiver: str, name: str, item: InterfaceInput) -> Bracketed:
 def _set_fields(part: BaseModel, but: Collection[str]) -> dict[str, Expression]:
     """The fields of this version that the canonical text has."""
     names = [name for name in type(part).model_fields if name in part.model_fields_set and name not in but]
-    return {name: value(getattr(part, name)) for name in names}
+    data = part.model_dump(include=set(names), exclude_unset=True)
+    return {name: value(data[name]) for name in names}
 
 
 def _unknown_fields(part: BaseModel) -> dict[str, Expression]:
