@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -335,4 +336,4 @@ def load(path: str | Path, session: Session | None = None, *, trust: bool = Fals
 
 
 def _is_shipped(path: Path) -> bool:
-    return path.resolve().is_relative_to(shipped("workflows").resolve())
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(shipped("workflows")))

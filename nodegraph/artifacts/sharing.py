@@ -20,6 +20,7 @@ from nodegraph.graph.lock import content_digests
 from nodegraph.graph.subgraphs import Subgraphs
 from nodegraph.sdk.spec import InputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
+from nodegraph.sdk.values import is_secret_name
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -33,7 +34,6 @@ _WINDOWS_HOME = re.compile(
 _POSIX = re.compile(r"(?:file://)?/+[^/\s\x00]+/[^\n\x00]*\Z")
 _WINDOWS = re.compile(r"(?:file:/*)?(?:[A-Za-z]:[\\/]|\\\\[^\\\s])[^\n\x00]*\Z")
 _LONGEST_PATH = 4096
-_LONGEST_NAME = 64
 _SHORTEST_SECRET = 6  # a shorter one would be found in any text
 HIDDEN = "(a secret)"
 
@@ -256,14 +256,3 @@ def _names_only(value: Any) -> Any:
     if isinstance(value, list):
         return [name for item in value if (name := _names_only(item)) is not _NOTHING]
     return value if isinstance(value, str) and is_secret_name(value) else _NOTHING
-
-
-def is_secret_name(text: str) -> bool:
-    """Whether a text can be a secret's name: part of an environment variable's, and not like a token that a service gives out.
-
-    A token is told by a part without `_` that is longer than words are, or of twelve characters with three digits or more.
-    """
-    if len(text) > _LONGEST_NAME or not re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", text):
-        return False
-    parts = text.split("_")
-    return not any(len(part) > 24 or (len(part) >= 12 and sum(map(str.isdigit, part)) >= 3) for part in parts)

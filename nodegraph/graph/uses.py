@@ -16,6 +16,7 @@ from nodegraph.graph.subgraphs import Subgraphs
 from nodegraph.sdk.errors import Problem
 from nodegraph.sdk.spec import InputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
+from nodegraph.sdk.values import is_secret_name
 
 
 class Use(NamedTuple):
@@ -28,6 +29,9 @@ class Use(NamedTuple):
     def needs_consent(self) -> bool:
         return self.kind != "model"
 
+
+NO_NAME = "(no name: perhaps the secret itself)"
+"""What stands in place of a secret that is told by something else than a name: it must not be shown or remembered."""
 
 _WORDS = {
     "secret": "It reads the secret {!r}.",
@@ -76,7 +80,8 @@ def _of_node(entry: NodeEntry, catalog: Catalog, subgraphs: Subgraphs) -> Iterat
         kind = _kind(item)
         if kind:
             value = entry.inputs.get(item.name, item.default)
-            yield from (Use(kind, name) for name in _names(value))
+            for name in _names(value):
+                yield Use(kind, name if kind != "secret" or is_secret_name(name) else NO_NAME)
 
 
 def _kind(item: InputSpec) -> str:

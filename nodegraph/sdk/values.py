@@ -6,6 +6,7 @@ A value type is declared by a `ValueKind` in an annotation; the editor, the vali
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,20 @@ class Secret:
         if variable not in os.environ:
             raise LookupError(f"The secret {self.name!r} is not set. Set the environment variable {variable}.")
         return os.environ[variable]
+
+
+_LONGEST_SECRET_NAME = 64
+
+
+def is_secret_name(text: str) -> bool:
+    """Whether a text can be a secret's name: part of an environment variable's, and not like a token that a service gives out.
+
+    A token is told by a part without `_` that is longer than words are, or of twelve characters with three digits or more.
+    """
+    if len(text) > _LONGEST_SECRET_NAME or not re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", text):
+        return False
+    parts = text.split("_")
+    return not any(len(part) > 24 or (len(part) >= 12 and sum(map(str.isdigit, part)) >= 3) for part in parts)
 
 
 class Lazy(Generic[T]):

@@ -100,7 +100,7 @@ def test_no_byte_of_a_saved_picture_tells_where_it_was_made(
 def test_a_picture_opens_as_the_workflow_that_made_it(session: Session, drawing: Path, home: Path, kind: str) -> None:
     workflow, paths = configured(drawing, ["--path", str(home / "my cats" / "tom.png"), "--format", kind], [], session)
     file = saved(workflow, paths, home / "my cats")
-    again = load(file, session)
+    again = load(file, session, trust=True)
     assert again.document.nodes["save"].inputs["format"] == kind
     assert saved(again, [], home / "again").read_bytes() == file.read_bytes()  # the file lies beside the picture
 
@@ -156,6 +156,7 @@ def test_a_secrets_name_travels_and_its_value_does_not(
 ) -> None:
     monkeypatch.setenv("NODEGRAPH_SECRET_MY_TOKEN", "sesame-open-yourself")
     workflow, paths = configured(secretive, [], ["p.note=it is sesame-open-yourself"], session)
+    workflow.accept()
     file = saved(workflow, paths, tmp_path, "file")
     assert every_byte_is_free_of(file, "sesame-open-yourself")
     inputs = parse_document(extract(file.read_bytes())["workflow"]).nodes["p"].inputs
@@ -167,6 +168,7 @@ def test_a_secret_typed_in_place_of_its_name_is_in_no_picture_and_a_problem(
 ) -> None:
     hidden = "sk-live-51H8x/very=secret"
     workflow, paths = configured(secretive, [], [], session)
+    workflow.accept()
     with pytest.raises(RunFailed) as caught:
         workflow.with_values({"p.token": hidden}).run(out=tmp_path, allow=paths)
     (problem,) = caught.value.result.run.problems

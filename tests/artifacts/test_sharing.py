@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodegraph import FilePath, ModelFile, Pack, Secret, node
-from nodegraph.artifacts.sharing import HIDDEN, Machine, for_sharing, is_secret_name, share
+from nodegraph.artifacts.sharing import HIDDEN, Machine, for_sharing, share
 from nodegraph.graph import Catalog, dump_document, parse_document
 from nodegraph.graph.document import document_from, to_json
 from nodegraph.graph.lock import content_digests
+from nodegraph.sdk.values import is_secret_name
 from nodegraph_nodes.core import iteration
 
 

@@ -45,7 +45,7 @@ def start(tmp_path: Path, data: Path) -> Start:
     def begin(kind: str, *options: str) -> subprocess.Popen[str]:
         (tmp_path / "w.json").write_text(json.dumps({"nodes": {"n": {"type": f"waiting/{kind}"}}}))
         search = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", "nodegraph.cli", "run", "w.json", "--data", str(data), *options]
+        command = [sys.executable, "-m", "nodegraph.cli", "run", "w.json", "--trust", "--data", str(data), *options]
         process = subprocess.Popen(
             command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": search}, stdout=-1, stderr=-1, text=True
         )

@@ -264,7 +264,7 @@ def verified(path: Path | None, file: Path) -> dict[str, tuple[Any, Any]]:
 def test_packs_are_locked_with_version_and_source(tmp_path: Path) -> None:
     file = written(tmp_path / "w.json", {"nodes": {"two": {"type": "good/double", "inputs": {"x": 1}}}})
     first = install(tmp_path / "first", "1.0")
-    assert process(first, "run", file, "--lock").returncode == 0
+    assert process(first, "run", file, "--trust", "--lock").returncode == 0
     locked = lock_of(file)["packs"]["good"]
     assert (locked["distribution"], locked["version"]) == ("good-pack", "1.0")
     assert lock_of(file)["runtime"]["libraries"] == {"numpy": version("numpy")}
@@ -275,7 +275,7 @@ def test_packs_are_locked_with_version_and_source(tmp_path: Path) -> None:
 
     edited = install(tmp_path / "edited", "1.0", number=3)
     assert list(verified(edited, file)) == ["packs.good.source"]
-    refused = process(edited, "run", file, "--locked")
+    refused = process(edited, "run", file, "--trust", "--locked")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "lock.packs.good.source" in refused.stderr
 
@@ -289,7 +289,7 @@ def test_a_file_that_changes_while_its_workflow_runs_is_not_overwritten(tmp_path
     pack = install(tmp_path / "pack", "1.0")
     file = written(tmp_path / "w.json", {"nodes": {"m": {"type": "good/meddle", "inputs": {"path": str(tmp_path / "w.json")}}}})
     before = file.read_text()
-    done = process(pack, "run", file, "--lock", "--json")
+    done = process(pack, "run", file, "--trust", "--lock", "--json")
     assert done.returncode == 1
     assert [problem["code"] for problem in json.loads(done.stdout)["problems"]] == ["stale_revision"]
     assert file.read_text() == before + " "

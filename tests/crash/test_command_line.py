@@ -152,7 +152,7 @@ class Shop:
         return nodegraph(self.place, *arguments, cwd=self.path, site=self.site, step_seconds=step_seconds, flaw=flaw)
 
     def run(self, *arguments: object, step_seconds: float = 0.02, flaw: str = "") -> subprocess.Popen[str]:
-        return self.command("run", "chain.json", "--json", *arguments, step_seconds=step_seconds, flaw=flaw)
+        return self.command("run", "chain.json", "--trust", "--json", *arguments, step_seconds=step_seconds, flaw=flaw)
 
     def names(self) -> list[str]:
         return [line.name for line in self.place.lines()]

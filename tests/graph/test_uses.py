@@ -77,6 +77,13 @@ def test_files_named_through_subgraphs_and_loops_are_found() -> None:
     assert reads == {"outside.png": "s", "inside.png": "subgraphs.part/r"}
 
 
+def test_a_secret_in_place_of_its_name_is_not_told() -> None:
+    token = "sk-live-51H8x/very=secret"
+    wanted = found({"get": {"type": "t/fetch", "inputs": {"address": "x", "token": token}}})
+    assert {use.kind for use in wanted} == {"pack", "permission", "secret"}
+    assert token not in str(wanted)
+
+
 def test_disabled_nodes_and_defaults_of_interfaces_count() -> None:
     part = {"nodes": {"r": {"type": "t/read"}}, "interface": {"inputs": {"f": {"to": ["r.file"], "default": "d.png"}}}}
     off = {"type": "t/read", "inputs": {"file": "off.png"}, "disabled": True}

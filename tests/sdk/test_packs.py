@@ -124,10 +124,11 @@ def described(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     class Point:
         def __init__(self, name: str) -> None:
             self.name = self.module = name
+            self.dist = None
 
     def run(arguments: list[str], **options: Any) -> Any:
         commands.append(arguments)
-        part = {"pack": arguments[-1], "nodes": [], "sockets": []}
+        part = {"pack": arguments[-1], "nodes": [], "sockets": [], "migrations": []}
         return subprocess.CompletedProcess(arguments, 0, json.dumps(part), "")
 
     monkeypatch.setattr(catalog_module, "installed_packs", lambda: {"a": Point("a"), "b": Point("b")})

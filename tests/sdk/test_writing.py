@@ -137,7 +137,7 @@ def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("open")
     for path in (folder, *folder.parents):
         with contextlib.suppress(PermissionError):
-            if path.name.startswith(("pytest-", "open")):
+            if path.name.startswith(("pytest-", "popen-", "open")):
                 path.chmod(0o755)
     return folder
 
