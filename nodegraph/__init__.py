@@ -42,9 +42,9 @@ from nodegraph.sdk import (
 )
 
 if TYPE_CHECKING:
-    from nodegraph.api import Graph, Result, RunFailed, Session, Untrusted, Workflow, load
+    from nodegraph.api import Graph, Result, RunFailed, Session, StaleRevision, Untrusted, Workflow, load
 
-_ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "Untrusted", "Workflow", "load")
+_ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "StaleRevision", "Untrusted", "Workflow", "load")
 
 __all__ = [
     "Artifact",
@@ -76,6 +76,7 @@ __all__ = [
     "Seed",
     "Session",
     "SocketType",
+    "StaleRevision",
     "Storage",
     "Untrusted",
     "Workflow",

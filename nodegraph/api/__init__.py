@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nodegraph.api.graph import Graph
     from nodegraph.api.origin import Untrusted
+    from nodegraph.api.saving import StaleRevision
     from nodegraph.api.session import Session, default_session
     from nodegraph.api.workflow import Result, RunFailed, Workflow, load
 
@@ -20,13 +21,14 @@ _HOMES = {
     "Result": "workflow",
     "RunFailed": "workflow",
     "Session": "session",
+    "StaleRevision": "saving",
     "Untrusted": "origin",
     "Workflow": "workflow",
     "default_session": "session",
     "load": "workflow",
 }
 
-__all__ = ["Graph", "Result", "RunFailed", "Session", "Untrusted", "Workflow", "default_session", "load"]
+__all__ = ["Graph", "Result", "RunFailed", "Session", "StaleRevision", "Untrusted", "Workflow", "default_session", "load"]
 
 
 def __getattr__(name: str) -> Any:

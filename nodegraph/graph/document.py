@@ -145,6 +145,7 @@ _SHAPES = {
     "list_type": "a list",
     "string_type": "text",
     "int_type": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
 }
 
@@ -153,7 +154,7 @@ def _shape_problems(error: ValidationError) -> list[Problem]:
     """One problem per misshapen part, in our words; what a part may be instead is joined."""
     found: dict[tuple[str | None, str], Problem] = {}
     for item in error.errors():
-        place = [str(part) for part in item["loc"] if part not in ("str", "list[str]")]
+        place = [str(part) for part in item["loc"] if part not in ("str", "list[str]", "int", "float")]
         node, path = _placed(place)
         if item["type"] == "missing":
             found[node, path] = Problem("bad_document", f"{path} is missing.", node)
