@@ -171,9 +171,8 @@ class Workflow:
         origin = self._origin
         if origin.trusted:
             return {}
-        whole, catalog = self.linked, self.session.catalog
-        before = uses(origin.opened.model_copy(update={"subgraphs": whole.subgraphs}), catalog)
-        found = {use: node for use, node in uses(whole, catalog).items() if use in before}
+        found, before = self._uses()
+        found = {use: node for use, node in found.items() if use in before}
         roots = self._roots()
         readable = {use: node for use, node in found.items() if use.kind != "file" or roots.may_read(use.name, allow)}
         return unaccepted(self.session.trust, origin.keys, readable)
@@ -183,6 +182,19 @@ class Workflow:
         if remember and (found := self.wants()):
             self.session.trust.accept(found, *self._origin.keys)
         self._origin.trusted = True
+
+    def _accepted(self) -> set[Use]:
+        """What the document reaches for with a person's consent: given before, or by setting it here."""
+        found, before = self._uses()
+        if self._origin.trusted:
+            return set(found)
+        return {use for use in found if use not in before} | (found.keys() & self.session.trust.accepted(*self._origin.keys))
+
+    def _uses(self) -> tuple[dict[Use, str], dict[Use, str]]:
+        """What the document reaches for, and what it did as it was opened: the same subgraph files are looked through."""
+        whole, catalog = self.linked, self.session.catalog
+        before = self._origin.opened.model_copy(update={"subgraphs": whole.subgraphs})
+        return uses(whole, catalog), uses(before, catalog)
 
     def _check_trust(self, allow: Sequence[str]) -> None:
         if found := self.wants(allow):
@@ -298,8 +310,8 @@ class Workflow:
         origin, document = self._origin, with_packs(self.document, self.session.catalog)
         saved = save_document(path, document, base=None if force else origin.seen.get(path), data=self.session.data)
         with contextlib.suppress(InvalidWorkflow):  # a subgraph's file that is not there is no reason not to save
-            if not self.wants() and (found := uses(self.linked, self.session.catalog)):
-                self.session.trust.accept(found, str(path), saved.digest)
+            if accepted := self._accepted():
+                self.session.trust.accept(accepted, str(path), saved.digest)
         self.document, origin.opened, origin.seen[path] = document, document, saved.digest
         if self.path is None or self.path.suffix.lower() in PICTURES:
             origin.path = path

@@ -12,7 +12,7 @@ from nodegraph.api.workflow import load
 from nodegraph.cli.flags import OWN_OPTIONS, flag
 from nodegraph.cli.show import DONE, refuse, stdout
 from nodegraph.graph import Catalog, Document, PublicInput, public_inputs
-from nodegraph.graph.compiling import output_types
+from nodegraph.graph.compiling import outputs_of
 from nodegraph.graph.interface import grouped
 from nodegraph.graph.values import shown
 from nodegraph.sdk.annotations import title_of
@@ -84,6 +84,6 @@ def _state(item: PublicInput) -> str:
 
 def _outputs(document: Document, catalog: Catalog) -> dict[str, str]:
     """The interface's outputs with their types, as far as they can be known."""
-    types = output_types(document, catalog)
+    types = outputs_of(document, catalog).types
     places = {name: text.partition(".") for name, text in document.interface.outputs.items()}
     return {name: str(types.get((node, output), "unknown")) for name, (node, _, output) in places.items()}

@@ -16,6 +16,7 @@ from nodegraph.api.saving import NotWritten, save_document
 from nodegraph.cli.show import DONE, FAILED, print_json, print_problems, refuse, stdout
 from nodegraph.graph import installed_catalog
 from nodegraph.graph.migrating import Change
+from nodegraph.graph.packs import with_packs
 from nodegraph.sdk.errors import InvalidWorkflow, PackError, Problem
 
 
@@ -28,7 +29,7 @@ def migrate_command(file: Path, out: Path | None, *, deprecated: bool, dry_run: 
             raise InvalidWorkflow([Problem("bad_output", f"{file} is a picture.", hint=hint)])
         found = up_to_date(read_document(file), catalog, deprecated=deprecated)
         if (found.changes or out is not None) and not dry_run:
-            save_document(out or file, found.document, data=data_folder(data))
+            save_document(out or file, with_packs(found.document, catalog), data=data_folder(data))
     except InvalidWorkflow as error:
         return refuse(error.problems, as_json, file=str(file))
     except PackError as error:

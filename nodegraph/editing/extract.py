@@ -6,7 +6,7 @@ the selection reads (and for each way it is read). What the nodes hold stays wit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -14,13 +14,12 @@ import networkx as nx
 
 from nodegraph.editing.parts import Part, as_list, centre, check_name, free_name, part_of, replaced, split, with_part
 from nodegraph.graph import Catalog, Document
-from nodegraph.graph.compiling import output_types
+from nodegraph.graph.compiling import outputs_of
 from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry, Subgraph
 from nodegraph.graph.relations import relate
 from nodegraph.graph.subgraphs import CALLED, Subgraphs
 from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
 from nodegraph.sdk.spec import InputSpec
-from nodegraph.sdk.typeexpr import TypeExpr
 
 
 class Extracted(NamedTuple):
@@ -46,13 +45,13 @@ def extract(
     check_name(id, "node", rest)
     _check_selection(part, selection)
     border = _Border(document, catalog, part, frozenset(selection), id)
+    interface = border.around()
     if border.problems:
         raise InvalidWorkflow(border.problems)
 
     inner = {key: border.inside(key, part.nodes[key]) for key in part.nodes if key in border.selection}
     outer = {key: border.outside(entry) for key, entry in part.nodes.items() if key not in border.selection}
     outer[id] = NodeEntry(type=CALLED + name, links=border.links)
-    interface = border.around()
     places = {key: place for key, place in part.places.items() if key in inner}
     subgraph = Subgraph(
         nodes=inner,
@@ -112,7 +111,7 @@ class _Border:
         self.links: dict[str, str | list[str]] = {}
         self._part, self._id = part, id
         self._subgraphs = Subgraphs(document.subgraphs, catalog)
-        self._types: Mapping[tuple[str, str], TypeExpr] = output_types(document, catalog, part.scope)
+        self._types, self._off = outputs_of(document, catalog, part.scope)
         self._known: dict[Any, str] = {}
         self._exits: dict[str, str] = {}
         for name in part.nodes:
@@ -133,7 +132,20 @@ class _Border:
         if not crossing:
             return
         spec = self._socket(node, key)
+        for text in crossing:
+            if split(text)[0] in self._off and split(text) not in self._types:
+                message = (
+                    f"{split(text)[0]} is off and gives nothing; a subgraph would be off as a whole, or take other values."
+                )
+                hint = "Enable it, remove the link, or select that node too."
+                self.problems.append(Problem("disabled", message, self._part.place(node), key, hint=hint))
+                return
         if isinstance(link, list):
+            if any(self._mapped(text, spec) for text in crossing):
+                message = "A list comes in here beside other links, and the node runs per item."
+                hint = f"Select what gives the list too, or leave {node} out."
+                self.problems.append(Problem("wrong_type", message, self._part.place(node), key, hint=hint))
+                return
             if link[-len(crossing) :] != crossing:
                 message = "Here links from outside come before links from the selection; a subgraph could not keep the order."
                 hint = f"Select {', '.join(sorted({split(text)[0] for text in crossing}))} too, or leave {node} out."
@@ -141,15 +153,19 @@ class _Border:
                 return
             self._socket_for(("many", node, key), key, f"{node}.{key}", list(crossing), False)
             return
-        given = self._types.get(tuple(split(link)))  # type: ignore[arg-type]
-        relation = relate(given, spec.type) if spec is not None and given is not None else None
-        depth = relation.depth if relation is not None else 0
+        depth = self._mapped(link, spec)
         if depth > 1:
             message = "A list of lists comes in here, which no subgraph's input can take."
             self.problems.append(Problem("wrong_type", message, self._part.place(node), key, hint="Leave this node out."))
             return
         kind = str(spec.type.item if spec.type.kind == "optional" else spec.type) if spec is not None else ""
         self._socket_for((link, kind, depth), key, f"{node}.{key}", link, depth == 1)
+
+    def _mapped(self, text: str, spec: InputSpec | None) -> int:
+        """How many levels of lists a link makes the node run over."""
+        given = self._types.get(split(text))
+        relation = relate(given, spec.type) if spec is not None and given is not None else None
+        return relation.depth if relation is not None else 0
 
     def _socket_for(self, way: Any, wanted: str, target: str, link: str | list[str], listing: bool) -> None:
         """Lead a way in to one more target; a new one gets a socket of its own."""
@@ -203,18 +219,24 @@ class _Border:
         inputs = {}
         for name, item in self._part.interface.inputs.items():
             to: list[str] = []  # targets in the selection that follow one another become one socket
+            selected_of = [split(text)[0] in self.selection for text in item.to]
+            if item.as_list and any(selected_of) and not all(selected_of):
+                message = f"The public input {name!r} takes a list for nodes that are selected and for others."
+                hint = "Select all of them, or none."
+                self.problems.append(Problem("wrong_type", message, self._part.place(self._id), name, hint=hint))
             for selected, found in groupby(item.to, lambda text: split(text)[0] in self.selection):
                 texts = list(found)
-                to += [f"{self._id}.{self._promoted(name, texts)}"] if selected else texts
-            inputs[name] = item.model_copy(update={"to": to})
+                to += [f"{self._id}.{self._promoted(name, texts, item.as_list)}"] if selected else texts
+            listing = item.as_list and not any(selected_of)
+            inputs[name] = item.model_copy(update={"to": to, "as_list": listing} if item.as_list else {"to": to})
         outputs = {name: self._leading(text) for name, text in self._part.interface.outputs.items()}
         return self._part.interface.model_copy(update={"inputs": inputs, "outputs": outputs})
 
-    def _promoted(self, wanted: str, targets: list[str]) -> str:
+    def _promoted(self, wanted: str, targets: list[str], listing: bool) -> str:
         """The socket of the subgraph's node that sets these; one that is linked already where it sets the same."""
         for name, item in self.inputs.items():
-            if item.to == targets:
+            if item.to == targets and item.as_list == listing:
                 return name
         name = free_name(wanted, self.inputs)
-        self.inputs[name] = InterfaceInput(to=list(targets))
+        self.inputs[name] = InterfaceInput(to=list(targets), as_list=listing)
         return name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.editing.parts import Part, as_list, centre, free_name, part_of, position, replaced, split, with_part
 from nodegraph.graph import Catalog, Document
-from nodegraph.graph.compiling import output_types
-from nodegraph.graph.document import Interface, NodeEntry, Subgraph
+from nodegraph.graph.compiling import outputs_of
+from nodegraph.graph.document import Interface, InterfaceInput, NodeEntry, Subgraph
+from nodegraph.graph.narrowing import has_default
 from nodegraph.graph.relations import relate
 from nodegraph.graph.subgraphs import CALLED, Subgraphs
 from nodegraph.sdk.errors import InvalidWorkflow, Problem, nearest
@@ -89,9 +90,14 @@ def _hindrances(
         if owner == node and output not in interface.outputs:
             message = f"Something reads {text!r}, but the subgraph has no output {output!r}."
             yield Problem("dangling_link", message, place, output, hint=nearest(output, interface.outputs, "It has") or None)
-    types, specs = output_types(document, catalog, part.scope), subgraphs.inputs(entry.type.removeprefix(CALLED))
+    types, specs = outputs_of(document, catalog, part.scope).types, subgraphs.inputs(entry.type.removeprefix(CALLED))
+    for name, public in part.interface.inputs.items():
+        listing = [_listing(text, node, interface) or public.as_list for text in public.to]
+        if any(listing) and not all(listing):
+            message = f"The public input {name!r} sets nodes that take a list here, and others."
+            yield Problem("wrong_type", message, place, name, hint="Give the list a public input of its own.")
     for key, item in interface.inputs.items():
-        if key in entry.inputs and item.as_list:
+        if item.as_list and key not in entry.links and (key in entry.inputs or item.default is not None):
             message = "A list is typed in here, and the nodes inside take one item each."
             yield Problem("bad_value", message, place, key, hint="Link the list from a node.")
         if key in entry.links or key in entry.inputs:
@@ -135,7 +141,8 @@ def _set(entry: NodeEntry, subgraph: Subgraph, subgraphs: Subgraphs, names: Mapp
                 continue
             found = nodes[inner]
             value = entry.inputs.get(key, item.default)
-            if key in entry.inputs or item.default is not None:
+            spec = subgraphs.inputs(entry.type.removeprefix(CALLED)).get(key)
+            if key in entry.inputs or has_default(item, spec.schema if spec is not None else None):
                 found.inputs[socket] = value
                 found.links.pop(socket, None)
             if key in entry.links:
@@ -177,9 +184,30 @@ def _around(
             owner, key = split(text)
             inner = subgraph.interface.inputs.get(key) if owner == node else None
             to += [text] if inner is None else [_renamed(target, names) for target in inner.to]
-        inputs[name] = item.model_copy(update={"to": to})
+        inner_items = [subgraph.interface.inputs[key] for owner, key in map(split, item.to) if owner == node]
+        inputs[name] = _narrowed(item, inner_items).model_copy(update={"to": to})
     outputs = {name: exits.get(text, text) for name, text in interface.outputs.items()}
     return interface.model_copy(update={"inputs": inputs, "outputs": outputs})
+
+
+def _listing(text: str, node: str, interface: Interface) -> bool:
+    owner, key = split(text)
+    return owner == node and key in interface.inputs and interface.inputs[key].as_list
+
+
+def _narrowed(item: InterfaceInput, inner: Sequence[InterfaceInput]) -> InterfaceInput:
+    """A public input with the rules of the subgraph's inputs that it went through: they hold on."""
+    update: dict[str, Any] = {}
+    for rule, strictest in (("minimum", max), ("maximum", min)):
+        known = [getattr(part, rule) for part in (item, *inner) if getattr(part, rule) is not None]
+        if known and strictest(known) != getattr(item, rule):
+            update[rule] = strictest(known)
+    for part in inner:
+        if part.choices is not None:
+            kept = part.choices if item.choices is None else [value for value in item.choices if value in part.choices]
+            update["choices"] = kept
+        update |= {"as_list": True} if part.as_list else {}
+    return item.model_copy(update=update)
 
 
 def _layout(part: Part, node: str, subgraph: Subgraph, names: Mapping[str, str]) -> dict[str, Any]:

@@ -63,15 +63,13 @@ class Bodies:
         self._known: dict[tuple[Any, ...], Compiled] = {}
         self._full = False
 
-    def with_body(
-        self, node: PlanNode, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr]
-    ) -> tuple[PlanNode, list[Problem]]:
+    def with_body(self, node: PlanNode, entry: NodeEntry, bindings: Mapping[str, TypeExpr]) -> tuple[PlanNode, list[Problem]]:
         """A node that iterates with its body, compiled for the types that it gives it, and what is wrong with the two together.
 
         The node stays without a body where something is wrong. Problems inside the body are kept here.
         """
         body = self._name(entry)
-        given = self._given(node.spec, entry, refs, bindings)
+        given = self._given(node.spec, entry, (link.input for link in node.links), bindings)
         if given is None:  # something is not linked, or comes from a node that is not understood: reported there
             return node, []
         found = self.compiled(body, given)
@@ -88,13 +86,13 @@ class Bodies:
         return name
 
     def stamped(
-        self, node: PlanNode, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr], base: int
+        self, node: PlanNode, entry: NodeEntry, bindings: Mapping[str, TypeExpr], base: int
     ) -> tuple[Stamped | None, list[Problem]]:
         """A node that is a subgraph, as the nodes in it (the first of them at the index `base` of the plan), and what is wrong.
 
         None, with or without a problem of its own, where it cannot be. Problems inside the subgraph are kept here.
         """
-        given = self._given(node.spec, entry, refs, bindings)
+        given = self._given(node.spec, entry, (link.input for link in node.links), bindings)
         set_here = node.values.keys() | {link.input for link in node.links}
         if given is None or not {name.partition("[")[0] for name in given} <= set_here:
             return None, []
@@ -122,15 +120,18 @@ class Bodies:
 
     def with_outputs(self, spec: NodeSpec, entry: NodeEntry, refs: Sequence[Ref]) -> NodeSpec:
         """The type of a disabled node that iterates, with the types of what it would give: they say where it is bypassed."""
-        given = self._given(spec, entry, refs, {})
+        given = self._given(spec, entry, (ref.input for ref in refs), {})
         return spec if given is None else _with_outputs(spec, self.compiled(self._name(entry), given).body)
 
     def _given(
-        self, spec: NodeSpec, entry: NodeEntry, refs: Sequence[Ref], bindings: Mapping[str, TypeExpr]
+        self, spec: NodeSpec, entry: NodeEntry, linked: Iterable[str], bindings: Mapping[str, TypeExpr]
     ) -> dict[str, TypeExpr] | None:
-        """What a node that iterates gives its body, by interface input, or None where a type is not known."""
+        """What a node that runs a subgraph gives it, by interface input, or None where a type is not known.
+
+        `linked` names the input of every link that brings something.
+        """
         types = {item.name: substitute(item.type, bindings) for item in spec.inputs}
-        links = Counter(ref.input for ref in refs)
+        links = Counter(linked)
         rounds = set_by_rounds(spec, types)
         interface = self.subgraphs.entries[self._name(entry)].interface.inputs
         inputs = self.subgraphs.inputs(self._name(entry))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from nodegraph.graph.bodies import Bodies, Inside
 from nodegraph.graph.catalog import Catalog
@@ -48,8 +48,15 @@ def validate(document: Document, catalog: Catalog) -> list[Problem]:
     return compiler.all_problems()
 
 
-def output_types(document: Document, catalog: Catalog, subgraph: str = "") -> dict[tuple[str, str], TypeExpr]:
-    """The types of the outputs of a document's nodes, or of those of one of its subgraphs: of as many as can be known."""
+class Outputs(NamedTuple):
+    """What the nodes of a graph give: types by node and output, of as many as can be known, and which nodes give nothing."""
+
+    types: dict[tuple[str, str], TypeExpr]
+    off: frozenset[str]
+
+
+def outputs_of(document: Document, catalog: Catalog, subgraph: str = "") -> Outputs:
+    """The outputs of a document's nodes, or of those of one of its subgraphs; of a disabled node those that it passes on."""
     subgraphs, part, outer = Subgraphs(document.subgraphs, catalog), document, {}
     bodies = Bodies(subgraphs, _compile_inside)
     if subgraph:
@@ -60,7 +67,11 @@ def output_types(document: Document, catalog: Catalog, subgraph: str = "") -> di
     found = {(node, name): expr for node, i in typed.index.items() for name, expr in typed.types[i].items()}
     for node, outputs in typed.stamped.items():
         found |= {(node, name): expr for name, (_, expr) in outputs.items()}
-    return found
+    for node, output in typed.disabled.bypass:
+        place = typed.disabled.through(node, output)
+        if place is not None and place in found:
+            found[node, output] = found[place]
+    return Outputs(found, frozenset(typed.disabled.off))
 
 
 def compile_fragment(document: Document, catalog: Catalog, outer: Mapping[str, TypeExpr]) -> Plan:
@@ -289,7 +300,7 @@ class _Compiler:
                 continue
             node = PlanNode(name, spec, self.values[name], tuple(links), depth > 0)
             if spec.iterates == "once" and not depth:
-                found, problems = self.bodies.stamped(node, self.document.nodes[name], self.refs[name], bindings, len(nodes))
+                found, problems = self.bodies.stamped(node, self.document.nodes[name], bindings, len(nodes))
                 self.problems += problems
                 if found is not None:
                     self.stamped[name] = found.outputs
@@ -297,9 +308,9 @@ class _Compiler:
                     types += [{}] * len(found.nodes)  # nothing in this document links to them by name
                 continue
             if spec.iterates:
-                node, problems = self.bodies.with_body(node, self.document.nodes[name], self.refs[name], bindings)
+                node, problems = self.bodies.with_body(node, self.document.nodes[name], bindings)
                 self.problems += problems
-                spec = self.specs[name] = node.spec
+                spec = node.spec
             index[name] = len(nodes)
             nodes.append(node)
             outputs = {output.name: output.type for output in spec.outputs}

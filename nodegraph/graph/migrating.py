@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nodegraph.graph.catalog import Catalog
-from nodegraph.graph.document import SUBGRAPHS, Document, Interface, NodeEntry, Subgraph
+from nodegraph.graph.document import SUBGRAPHS, Document, Interface, InterfaceInput, NodeEntry, Subgraph
 from nodegraph.graph.values import shown
 from nodegraph.sdk.errors import Problem
 from nodegraph.sdk.migration import Migration, OldNode
@@ -109,20 +109,57 @@ class _Work:
         found: dict[str, NodeEntry] = {}
         inputs: dict[str, str] = {}
         outputs: dict[str, str] = {}
+        changed: set[str] = set()
         for name, entry in nodes.items():
             old = self._led_on(f"{place}{name}", entry)
             found[name] = entry if old is None else _written(entry, old)
             if old is not None:
+                changed.add(name)
                 inputs |= {f"{name}.{before}": f"{name}.{after}" for before, after in old.renamed.items()}
                 outputs |= {f"{name}.{before}": f"{name}.{after}" for before, after in old.renamed_outputs.items()}
         if outputs:
             found = {name: _relinked(entry, outputs) for name, entry in found.items()}
-        public = {
-            name: item.model_copy(update={"to": [inputs.get(text, text) for text in item.to]})
-            for name, item in interface.inputs.items()
-        }
         given = {name: outputs.get(text, text) for name, text in interface.outputs.items()}
-        return found, interface.model_copy(update={"inputs": public, "outputs": given})
+        public, gone = self._public(interface, inputs, found, changed, place)
+        update: dict[str, Any] = {"inputs": public, "outputs": given}
+        if gone:
+            known = (interface.model_extra or {}).get("dropped")
+            update["dropped"] = {**(known if isinstance(known, dict) else {}), **gone}
+        return found, interface.model_copy(update=update)
+
+    def _public(
+        self,
+        interface: Interface,
+        renamed: Mapping[str, str],
+        nodes: Mapping[str, NodeEntry],
+        changed: set[str],
+        place: str,
+    ) -> tuple[dict[str, InterfaceInput], dict[str, Any]]:
+        """The public inputs without targets that are gone from changed nodes, and those that have none left."""
+        kept: dict[str, InterfaceInput] = {}
+        gone: dict[str, Any] = {}
+        for name, item in interface.inputs.items():
+            to = [renamed.get(text, text) for text in item.to]
+            alive = [text for text in to if not self._is_gone(text, nodes, changed)]
+            for text in to:
+                if text not in alive:
+                    self._told(f"{place}{text.partition('.')[0]}", f"the public input {name!r} led to {text}, which is gone")
+            if to and not alive:
+                gone[name] = item.model_dump(exclude_unset=True)
+            else:
+                kept[name] = item if alive == item.to else item.model_copy(update={"to": alive})
+        return kept, gone
+
+    def _is_gone(self, text: str, nodes: Mapping[str, NodeEntry], changed: set[str]) -> bool:
+        node, _, key = text.partition(".")
+        spec = self._catalog.nodes.get(nodes[node].type) if node in changed else None
+        return spec is not None and not spec.iterates and key not in spec.input_by_name
+
+    def _told(self, node: str, line: str) -> None:
+        """Add to what is told of a node."""
+        self.changes = [
+            replace(change, lines=(*change.lines, line)) if change.node == node else change for change in self.changes
+        ]
 
     def _led_on(self, place: str, entry: NodeEntry) -> OldNode | None:
         """The node after all its migrations, or None where there are none or one of them failed."""
@@ -175,10 +212,10 @@ def _written(entry: NodeEntry, old: OldNode) -> NodeEntry:
     """The entry as the migrations left it, with what they took out under `dropped`."""
     update: dict[str, Any] = {"type": old.type, "version": old.version, "inputs": old.inputs, "links": old.links}
     kept = dict(old.dropped)
-    for name, value in {**entry.links, **entry.inputs}.items():
-        now = old.renamed.get(name, name)
-        if now not in old.inputs and now not in old.links:
-            kept.setdefault(name, value)
+    for part, left, word in ((entry.inputs, old.inputs, "value"), (entry.links, old.links, "link")):
+        for name, value in part.items():
+            if old.renamed.get(name, name) not in left and word not in kept.get(name, {}):
+                kept[name] = {**kept.get(name, {}), word: value}
     known = (entry.model_extra or {}).get("dropped")
     if kept:
         update["dropped"] = {**(known if isinstance(known, dict) else {}), **kept}

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nodegraph.graph.catalog import Catalog
-from nodegraph.graph.compiling import output_types, validate
+from nodegraph.graph.compiling import outputs_of, validate
 from nodegraph.graph.document import Document
 from nodegraph.graph.interface import PublicInput, public_inputs
 from nodegraph.graph.intersection import rebased
@@ -45,7 +45,7 @@ def outputs_schema(document: Document, catalog: Catalog) -> Schema:
     A row is a placed file, a JSON value, or the name of a type that is neither. Raises InvalidWorkflow as `inputs_schema` does.
     """
     _check(document, catalog, public_inputs(document, catalog))
-    types = output_types(document, catalog)
+    types = outputs_of(document, catalog).types
     outputs = document.interface.outputs
     found = {name: types.get((text.partition(".")[0], text.partition(".")[2])) for name, text in outputs.items()}
     properties = {name: _rows(expr, catalog) for name, expr in found.items()}

@@ -157,7 +157,7 @@ class Subgraphs:
             subgraph = self.entries[name]
             content = {
                 "nodes": {key: self._content(entry) for key, entry in subgraph.nodes.items()},
-                "inputs": {key: item.to for key, item in subgraph.interface.inputs.items()},
+                "inputs": {key: _effect(item) for key, item in subgraph.interface.inputs.items()},
                 "outputs": subgraph.interface.outputs,
             }
             self._digests[name] = blake2b(compact(content).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
@@ -172,6 +172,11 @@ class Subgraphs:
                 inputs = {**inputs, "body": self.digest(body)}
         known = {"type": type_id, "version": entry.version, "inputs": inputs, "links": entry.links}
         return {**known, "disabled": entry.disabled}
+
+
+def _effect(item: InterfaceInput) -> list[Any]:
+    """What an interface input does to what its subgraph computes; titles and ranges do nothing."""
+    return [item.to, item.as_list, item.default, "default" in item.model_fields_set]
 
 
 def _apart(expr: TypeExpr, name: str) -> TypeExpr:

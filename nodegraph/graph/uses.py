@@ -53,6 +53,12 @@ def uses(document: Document, catalog: Catalog) -> dict[Use, str]:
         for name, entry in nodes.items():
             for use in _of_node(entry, catalog, subgraphs):
                 found.setdefault(use, f"{place}{name}")
+    for name, subgraph in document.subgraphs.items():  # whoever comes to use one gets its defaults
+        known = subgraphs.inputs(name)
+        for key, item in subgraph.interface.inputs.items():
+            kind = _kind(known[key]) if key in known else ""
+            for use in _named(kind, item.default):
+                found.setdefault(use, f"{SUBGRAPHS}.{name}")
     return found
 
 
@@ -80,8 +86,13 @@ def _of_node(entry: NodeEntry, catalog: Catalog, subgraphs: Subgraphs) -> Iterat
         kind = _kind(item)
         if kind:
             value = entry.inputs.get(item.name, item.default)
-            for name in _names(value):
-                yield Use(kind, name if kind != "secret" or is_secret_name(name) else NO_NAME)
+            yield from _named(kind, value)
+
+
+def _named(kind: str, value: Any) -> Iterator[Use]:
+    """What a value names, of an input of this kind."""
+    for name in _names(value) if kind else ():
+        yield Use(kind, name if kind != "secret" or is_secret_name(name) else NO_NAME)
 
 
 def _kind(item: InputSpec) -> str:

@@ -45,7 +45,9 @@ class Typed:
             link, expr = self.stamped[node][output]
             return Wanted(name, link.source, link.output, expr)
         source = self.index.get(node)
-        return None if source is None else Wanted(name, source, output, self.types[source].get(output))
+        if source is None or output not in self.types[source]:
+            return None
+        return Wanted(name, source, output, self.types[source][output])
 
     def outputs(self, node: str) -> Iterable[str]:
         """The outputs of a node that has its place in the plan."""
@@ -72,7 +74,7 @@ def own_outputs(typed: Typed, faultless: bool) -> list[Wanted]:
         inner = {ref.node for refs in typed.refs.values() for ref in refs}
         found = [Wanted(name, i, None) for name, i in index.items() if name not in inner]
         for name in (name for name in typed.stamped if name not in inner):
-            found += filter(None, (typed.found(f"{name}.{output}", name, output) for output in typed.outputs(name)))
+            found += _named(typed, name)
     return found
 
 
@@ -129,7 +131,8 @@ def _named(typed: Typed, name: str) -> list[Wanted]:
     if inside and node in typed.stamped:
         return _inside(typed, place, output)
     if inside:
-        typed.report("no_such_node", f"There is no node {place!r} to run: {node!r} is no subgraph.")
+        message = f"There is no node {place!r} to run: {node!r} is no subgraph, or runs once per item of a list."
+        typed.report("no_such_node", message)
         return []
     if node not in typed.index and node not in typed.stamped:
         return []  # reported as what is wrong with it
@@ -142,8 +145,9 @@ def _named(typed: Typed, name: str) -> list[Wanted]:
         return list(filter(None, [typed.found(name, node, output)]))
     found = list(filter(None, (typed.found(f"{node}.{key}", node, key) for key in outputs)))
     if node in typed.stamped:
-        inner = [i for i in typed.unasked() if typed.nodes[i].id.startswith(f"{node}/")]
-        return found + [Wanted(typed.nodes[i].id, i, None) for i in inner]
+        inner = [i for i, item in enumerate(typed.nodes) if item.id.startswith(f"{node}/")]
+        unasked = [i for i in inner if typed.nodes[i].spec.output] if found else inner
+        return found + [Wanted(typed.nodes[i].id, i, None) for i in unasked]
     return found or [Wanted(node, typed.index[node], None)]
 
 

@@ -35,9 +35,12 @@ class OldNode:
 
     def rename(self, old: str, new: str) -> None:
         """An input has another name now."""
-        for part in (self.inputs, self.links):
-            if old in part:
-                part[new] = part.pop(old)
+        if new in self.inputs or new in self.links:  # what was there under that name gives way
+            self._take_out(new)
+        if old in self.inputs:
+            self.inputs[new] = self.inputs.pop(old)
+        if old in self.links:
+            self.links[new] = self.links.pop(old)
         self.renamed = _followed(self.renamed, old, new)
 
     def rename_output(self, old: str, new: str) -> None:
@@ -45,11 +48,20 @@ class OldNode:
         self.renamed_outputs = _followed(self.renamed_outputs, old, new)
 
     def drop(self, name: str) -> Any:
-        """An input is gone; gives the value that it had, else None."""
-        found = self.inputs.pop(name, self.links.pop(name, None))
-        if found is not None:
+        """An input is gone; gives the value that counted: None where there was none, or it came over a link (see `links`)."""
+        linked, value = name in self.links, self.inputs.get(name)
+        self._take_out(name)
+        return None if linked else value
+
+    def _take_out(self, name: str) -> None:
+        """Take an input's value and link out, and keep both."""
+        found: dict[str, Any] = {}
+        if name in self.inputs:
+            found["value"] = self.inputs.pop(name)
+        if name in self.links:
+            found["link"] = self.links.pop(name)
+        if found:
             self.dropped[name] = found
-        return found
 
     def become(self, type_id: str, version: int = 1) -> None:
         """The node is of another type now."""
@@ -82,4 +94,5 @@ def migrate(type_id: str, *, from_version: int) -> Callable[[F], F]:
 def _followed(renamed: dict[str, str], old: str, new: str) -> dict[str, str]:
     """One more rename after those before it: a -> b and b -> c is a -> c."""
     through = {name: new if now == old else now for name, now in renamed.items()}
-    return through if old in renamed.values() else {**through, old: new}
+    there_before = old not in renamed.values() and old not in renamed
+    return {**through, old: new} if there_before else through

@@ -126,9 +126,10 @@ class Roots:
         Raises NodeError.
         """
         if named_in is not None and any(named_in.resolve().is_relative_to(root.resolve()) for root in self.workflows):
-            near = (named_in.parent / name).resolve()
-            if near.is_file() and any(near.is_relative_to(root.resolve()) for root in self.workflows):
-                return near
+            with contextlib.suppress(OSError, ValueError):  # too long, or with characters that no name has
+                near = (named_in.parent / name).resolve()
+                if near.is_file() and any(near.is_relative_to(root.resolve()) for root in self.workflows):
+                    return near
         path = self._find(name, self.workflows, ("",), "workflow", "Put it beside the workflow, or into one of: {roots}")
         if not path.is_file():
             raise NodeError(f"{path} is a folder.", expected="a workflow file", got="a folder")

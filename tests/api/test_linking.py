@@ -162,3 +162,9 @@ def test_a_document_that_was_not_read_from_a_file_says_what_it_lacks(session: Se
     with pytest.raises(InvalidWorkflow) as caught:
         session.compile(document_from({"nodegraph": 1, **calling("plus.json")}))
     assert caught.value.problems[0].code == "no_file"
+
+
+@pytest.mark.parametrize("name", ["a\u0000b.json", "x" * 5000])
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path, session: Session, name: str) -> None:
+    (found,) = problems(write(tmp_path / "w" / "main.json", **calling(name)), session)
+    assert (found.code, found.node) == ("no_file", "subgraphs.other")

@@ -138,3 +138,21 @@ def test_subgraph_files_are_looked_through(tmp_path: Path, session: Session) -> 
 async def test_asynchronous_runs_ask_too(tmp_path: Path, session: Session) -> None:
     with pytest.raises(Untrusted):
         await load(written(tmp_path / "w.json", document()), session).run_async()
+
+
+def test_saving_accepts_nothing_that_could_not_be_asked_about(tmp_path: Path, session: Session) -> None:
+    """The file is not there yet where the document was opened; where it is saved, it is."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine.txt").write_text("private")
+    (tmp_path / "download").mkdir()
+    workflow = load(written(tmp_path / "download" / "w.json", document("mine.txt")), session)
+    assert workflow.wants() == {}
+    workflow.save(tmp_path / "there" / "w.json")
+    with pytest.raises(Untrusted):
+        load(tmp_path / "there" / "w.json", session).run()
+
+
+def test_choosing_the_body_of_a_loop_accepts_nothing_in_it(tmp_path: Path, session: Session) -> None:
+    part = {"nodes": {"r": {"type": "t/read"}}, "interface": {"inputs": {"f": {"to": ["r.file"], "default": "a.txt"}}}}
+    data = {"nodegraph": 1, "nodes": {"s": {"type": "subgraph/other"}}, "subgraphs": {"other": {}, "part": part}}
+    assert load(written(tmp_path / "w.json", data), session).wants() == {Use("file", "a.txt"): "subgraphs.part"}

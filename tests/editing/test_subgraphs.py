@@ -30,7 +30,7 @@ def extracted(found: Document, selection: set[str], scope: str = "") -> Extracte
     try:
         return extract(found, CATALOG, selection, "made", scope=scope)
     except InvalidWorkflow as error:
-        if {problem.code for problem in error.problems} <= {"cycle", "mixed_links", "wrong_type"}:
+        if {problem.code for problem in error.problems} <= {"cycle", "mixed_links", "wrong_type", "disabled"}:
             return None
         raise
 
@@ -263,3 +263,42 @@ def test_a_loop_moves_with_its_body_named() -> None:
     made = extract(found, CATALOG, ["each"], "part")
     assert validate(made.document, CATALOG) == []
     assert set(made.document.subgraphs) == {"body", "part"}
+
+
+# ---- what extracting and inlining could quietly change ----
+
+
+def test_a_list_beside_other_links_is_refused() -> None:
+    nodes = {"n": entry("numbers", count=2), "d": {"type": "t/sum_all", "links": {"items": ["n.value"]}}}
+    nodes["e"] = entry("add", a=1, b="d.value")
+    assert problem_of(document(nodes, {}), ["d", "e"]).code == "wrong_type"
+
+
+def test_a_link_from_a_node_that_is_off_is_refused() -> None:
+    nodes = {"b": entry("box", content=1), "off": entry("open_box", box="b.box") | {"disabled": True}}
+    nodes["x"] = entry("add", a="off.value", b=40)
+    nodes["y"] = entry("add", a=1, b=1)
+    problem = problem_of(document(nodes, {}), ["x", "y"])
+    assert (problem.code, problem.node, problem.socket) == ("disabled", "x", "a")
+
+
+def test_an_input_that_takes_a_list_does_so_further_in_and_back() -> None:
+    inside = {"add": entry("add", a=0, b=1), "sum": entry("total", items="add.value")}
+    outer = subgraph(inside, {"xs": "add.a"}, {"sum": "sum.value"})
+    outer["interface"]["inputs"]["xs"]["as_list"] = True
+    found = document({"n": entry("numbers", count=3), "s": call("outer", xs="n.value")}, {"outer": outer}, {"sum": "s.sum"})
+    made = extract(found, CATALOG, ["add"], "inner", scope="outer")
+    assert made.document.subgraphs["inner"].interface.inputs["xs"].as_list
+    assert not made.document.subgraphs["outer"].interface.inputs["xs"].as_list
+    assert validate(made.document, CATALOG) == []
+    assert dump_document(inline(made.document, CATALOG, "inner", scope="outer").document) == dump_document(found)
+
+
+def test_the_rules_of_an_input_that_is_inlined_hold_on() -> None:
+    part = subgraph({"x": entry("add", a=1, b=1)}, {"n": "x.a"}, {"out": "x.value"})
+    part["interface"]["inputs"]["n"] |= {"maximum": 3, "choices": [1, 2, 3]}
+    found = document({"s": call("part")}, {"part": part}, {"out": "s.out"})
+    data = to_json(found)
+    data["interface"]["inputs"] = {"n": {"to": ["s.n"], "minimum": 1, "maximum": 5}}
+    item = inline(document_from(data), CATALOG, "s").document.interface.inputs["n"]
+    assert (item.to, item.minimum, item.maximum, item.choices) == (["x.a"], 1, 3, [1, 2, 3])

@@ -145,3 +145,49 @@ def test_compiling_many_subgraph_nodes_is_linear(device: PretendedDevice) -> Non
     nodes |= {f"n{i}": call("adding", a=f"n{i - 1}.sum") for i in range(1, 3000)}
     plan = compile_document(document(nodes, {"adding": ADDING}), catalog)
     assert len(plan.nodes) == 3000
+
+
+@pytest.mark.parametrize("kind", ["called per item", "map", "fold"])
+async def test_another_default_further_in_computes_again(lab: LoopLab, kind: str) -> None:
+    adding = subgraph({"sum": entry("add", a=0, b=2)}, {"a": "sum.a", "b": "sum.b"}, {"sum": "sum.value"})
+    inside = {"add": call("adding")}
+    body = subgraph(inside, {"item": "add.a"}, {"sum": "add.sum"})
+    folded = subgraph(inside, {"item": "add.a", "state": "keep.a"}, {"state": "add.sum"})
+    folded["nodes"] = inside | {"keep": entry("add", a=0)}
+    nodes = {
+        "called per item": {"n": entry("numbers", count=2), "s": call("body", item="n.value")},
+        "map": {"s": loop("map", "body", items=[0, 1])},
+        "fold": {"s": loop("fold", "folded", items=[0, 1], initial=0)},
+    }[kind]
+    for default in (5, 6):
+        adding["interface"]["inputs"]["b"]["default"] = default
+        result = await lab.run(nodes, {"adding": adding, "body": body, "folded": folded})
+        assert values(result) == {"s": default + 1 if kind == "fold" else [default, default + 1]}
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+async def test_an_output_that_is_off_inside_brings_nothing_to_a_variadic_input(lab: LoopLab, mapped: bool) -> None:
+    off = subgraph({"x": entry("half") | {"disabled": True}}, {}, {"x": "x.value"})
+    listing = subgraph({"all": {"type": "t/sum_all"}}, {"things": "all.items"}, {"sum": "all.value"})
+    nodes = {"x": entry("add", a=1, b=1), "o": call("off"), "n": entry("numbers", count=2)}
+    links = ["x.value", "o.x", *(["n.value"] if mapped else [])]
+    nodes["s"] = {"type": "subgraph/listing", "links": {"things": links}}
+    result = await lab.run(nodes, {"off": off, "listing": listing}, ["s.sum"])
+    assert values(result) == {"s.sum": [2, 3] if mapped else 2}
+
+
+@pytest.mark.parametrize("source", ["n.value", "one.value"])
+async def test_an_output_that_is_off_inside_is_left_out(lab: LoopLab, source: str) -> None:
+    half = subgraph(
+        {"x": entry("add", b=1), "w": entry("open_box") | {"disabled": True}}, {"a": "x.a"}, {"x": "x.value", "w": "w.value"}
+    )
+    nodes = {"n": entry("numbers", count=2), "one": entry("add", a=1, b=1), "s": call("half", a=source)}
+    plan = compile_document(document(nodes, {"half": half}, {"x": "s.x", "w": "s.w"}), lab.engine.library.catalog)
+    result = await lab.engine.run(plan)
+    assert values(result) == {"x": [1, 2] if source == "n.value" else 3}
+
+
+async def test_a_subgraph_without_outputs_runs_as_a_whole_when_asked(lab: LoopLab) -> None:
+    mute = subgraph({"x": entry("add", a=1, b=1)}, {}, {})
+    await lab.run({"s": call("mute")}, {"mute": mute}, ["s"])
+    assert lab.calls == {"add": 1}

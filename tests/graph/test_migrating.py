@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_node_goes_through_every_migration_on_its_way() -> None:
     entry = found.document.nodes["a"]
     assert (entry.type, entry.version) == ("t/scale", 4)
     assert entry.inputs == {"width": 3, "height": 4, "keep": True}
-    assert to_json(found.document)["nodes"]["a"]["dropped"] == {"colour": "red"}
+    assert to_json(found.document)["nodes"]["a"]["dropped"] == {"colour": {"value": "red"}}
     assert validate(found.document, CATALOG) == []
 
 
@@ -232,3 +233,39 @@ def test_what_an_import_could_not_translate_is_named_by_its_own_name() -> None:
     (problem,) = validate(document, CATALOG)
     assert problem.code == "untranslated"
     assert "FancySampler, of the pack fancy-pack" in problem.message
+
+
+@migrate("t/scale", from_version=90)
+def over_and_out(old: OldNode) -> None:
+    old.rename("w", "width")
+    old.become("t/scale", 4)
+    if old.drop("gone") is not None:
+        old.note("gone had a value")
+
+
+def migrated_once(**entry: Any) -> tuple[dict[str, Any], Migrated]:
+    """A node after `over_and_out`, in a document with public inputs that lead to it."""
+    nodes = {"a": {"type": "t/scale", "version": 90, **entry}, "b": {"type": "t/scale", "version": 4}}
+    interface = {"inputs": {"g": {"to": ["a.gone"], "title": "G"}, "both": {"to": ["a.gone", "b.width"]}}}
+    later = dataclasses.replace(CATALOG.nodes["t/scale"], version=91)
+    catalog = Catalog({**CATALOG.nodes, "t/scale": later}, migrations={("t/scale", 90): "t"})
+    document = document_from({"nodegraph": 1, "nodes": nodes, "interface": interface})
+    found = migrated(document, catalog, lambda *step: over_and_out)
+    return to_json(found.document), found
+
+
+def test_a_value_under_a_link_is_dropped_with_it_and_does_not_count() -> None:
+    data, found = migrated_once(inputs={"gone": 3}, links={"gone": "b.value"})
+    assert data["nodes"]["a"]["dropped"] == {"gone": {"value": 3, "link": "b.value"}}
+    assert "gone had a value" not in str(found.changes[0])
+
+
+def test_what_lies_where_an_input_is_renamed_to_is_kept() -> None:
+    data, _ = migrated_once(inputs={"w": 1, "width": 9})
+    assert (data["nodes"]["a"]["inputs"]["width"], data["nodes"]["a"]["dropped"]) == (1, {"width": {"value": 9}})
+
+
+def test_a_public_input_that_leads_nowhere_any_more_is_taken_out_and_kept() -> None:
+    data, found = migrated_once(inputs={"gone": 3})
+    assert data["interface"] == {"inputs": {"both": {"to": ["b.width"]}}, "dropped": {"g": {"to": ["a.gone"], "title": "G"}}}
+    assert "the public input 'g' led to a.gone, which is gone" in str(found.changes[0])

@@ -122,3 +122,9 @@ def test_a_broken_memory_trusts_nothing(tmp_path: Path, text: str) -> None:
 def test_where_nothing_can_be_remembered_accepting_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert not Trust(tmp_path / "file" / "trust.json").accept([Use("file", "a.png")], "/w.json")
+
+
+def test_defaults_of_a_subgraph_that_nobody_calls_yet_count() -> None:
+    """A caller may choose the body of a loop, and with it what the document put there."""
+    part = {"nodes": {"r": {"type": "t/read"}}, "interface": {"inputs": {"f": {"to": ["r.file"], "default": "d.png"}}}}
+    assert found({}, part=part)[Use("file", "d.png")] == "subgraphs.part"
