@@ -168,3 +168,27 @@ def test_a_document_that_was_not_read_from_a_file_says_what_it_lacks(session: Se
 def test_names_that_no_file_can_have_are_refused(tmp_path: Path, session: Session, name: str) -> None:
     (found,) = problems(write(tmp_path / "w" / "main.json", **calling(name)), session)
     assert (found.code, found.node) == ("no_file", "subgraphs.other")
+
+
+def test_a_file_that_is_named_twice_brings_its_subgraphs_once(tmp_path: Path, session: Session) -> None:
+    through = {
+        "nodes": {"i": {"type": "subgraph/inner"}},
+        "interface": {"inputs": {"a": {"to": ["i.a"]}}, "outputs": {"sum": "i.sum"}},
+        "subgraphs": {"inner": adding(b=100)},
+    }
+    write(tmp_path / "w" / "plus.json", **through)
+    main = calling("plus.json", a=1)
+    main["subgraphs"] |= {"again": {"file": "./plus.json"}, "other-inner": adding(b=1), "inner": adding(b=2)}
+    main["nodes"]["t"] = {"type": "subgraph/again", "links": {"a": "s.sum"}}
+    main["interface"]["outputs"] = {"sum": "t.sum"}
+    workflow = load(write(tmp_path / "w" / "main.json", **main), session)
+    assert set(workflow.linked.subgraphs) == {"other", "again", "other-inner", "inner", "other-inner-2"}
+    assert workflow.run()["sum"] == 201
+
+
+def test_files_in_files_end_somewhere(tmp_path: Path, session: Session) -> None:
+    for i in range(40):
+        write(tmp_path / "w" / f"f{i}.json", **calling(f"f{i + 1}.json"))
+    write(tmp_path / "w" / "f40.json", **adding())
+    found = problems(tmp_path / "w" / "f0.json", session)
+    assert {problem.code for problem in found} == {"too_large"}

@@ -156,3 +156,11 @@ def test_choosing_the_body_of_a_loop_accepts_nothing_in_it(tmp_path: Path, sessi
     part = {"nodes": {"r": {"type": "t/read"}}, "interface": {"inputs": {"f": {"to": ["r.file"], "default": "a.txt"}}}}
     data = {"nodegraph": 1, "nodes": {"s": {"type": "subgraph/other"}}, "subgraphs": {"other": {}, "part": part}}
     assert load(written(tmp_path / "w.json", data), session).wants() == {Use("file", "a.txt"): "subgraphs.part"}
+
+
+def test_a_file_that_the_caller_allows_needs_no_consent(tmp_path: Path, session: Session) -> None:
+    beside = tmp_path / "beside.txt"
+    beside.write_text("beside")
+    workflow = load(written(tmp_path / "w.json", document(str(beside))), session)
+    assert workflow.run(allow=[str(beside)])["text"] == "beside"
+    assert workflow.wants(allow=[str(beside)]) == {}

@@ -191,3 +191,19 @@ async def test_a_subgraph_without_outputs_runs_as_a_whole_when_asked(lab: LoopLa
     mute = subgraph({"x": entry("add", a=1, b=1)}, {}, {})
     await lab.run({"s": call("mute")}, {"mute": mute}, ["s"])
     assert lab.calls == {"add": 1}
+
+
+async def test_other_outputs_of_a_mapped_subgraph_are_other_results(lab: LoopLab) -> None:
+    body = subgraph({"x": entry("add", b=1), "y": entry("add", b=100)}, {"a": ["x.a", "y.a"]}, {"out": "x.value"})
+    nodes = {"n": entry("numbers", count=2), "s": call("body", a="n.value")}
+    assert values(await lab.run(nodes, {"body": body})) == {"s": [1, 2]}
+    body["interface"]["outputs"] = {"out": "y.value"}
+    assert values(await lab.run(nodes, {"body": body})) == {"s": [100, 101]}
+
+
+async def test_inputs_of_any_type_have_nothing_to_do_with_one_another(lab: LoopLab) -> None:
+    pick = {"type": "core/switch", "inputs": {"condition": True}}
+    body = subgraph({"p": pick, "q": pick}, {"a": ["p.yes", "p.no"], "b": ["q.yes", "q.no"]}, {"a": "p.value", "b": "q.value"})
+    nodes = {"n": entry("add", a=1, b=1), "b": entry("box", content=3), "s": call("body", a="n.value", b="b.box")}
+    nodes["o"] = entry("open_box", box="s.b")
+    assert values(await lab.run(nodes, {"body": body}, ["s.a", "o"])) == {"s.a": 2, "o.value": 3}
