@@ -175,13 +175,24 @@ class Workflow:
         found = {use: node for use, node in found.items() if use in before}
         roots = self._roots()
         readable = {use: node for use, node in found.items() if use.kind != "file" or roots.may_read(use.name, allow)}
-        return unaccepted(self.session.trust, origin.keys, readable)
+        return unaccepted(self.session.trust, origin.keys, {**readable, **self._library_files()})
 
     def accept(self, *, remember: bool = True) -> None:
         """Trust the document with everything that it wants: from now on, and in other sessions where it is remembered."""
         if remember and (found := self.wants()):
             self.session.trust.accept(found, *self._origin.keys)
         self._origin.trusted = True
+
+    def _library_files(self) -> dict[Use, str]:
+        """The user's own workflows that the document names as subgraphs: neither beside it nor shipped, so no part of it."""
+        found: dict[Use, str] = {}
+        roots, path = self._roots(), self.path
+        for name, subgraph in self._origin.opened.subgraphs.items():
+            if subgraph.file:
+                file = roots.find_workflow(subgraph.file, path)
+                if not is_shipped(file) and not (path and file.is_relative_to(path.resolve().parent)):
+                    found[Use("file", subgraph.file)] = f"subgraphs.{name}"
+        return found
 
     def _accepted(self) -> set[Use]:
         """What the document reaches for with a person's consent: given before, or by setting it here."""
@@ -333,10 +344,10 @@ def load(path: str | Path, session: Session | None = None, *, trust: bool = Fals
     runs, unless `trust` says that it comes from somebody who may.
     """
     path, session = Path(path), session or default_session()
-    origin = Origin(Document(), path, trusted=trust or _is_shipped(path))
+    origin = Origin(Document(), path, trusted=trust or is_shipped(path))
     if is_picture(path):
         document = document_in_picture(path)
-        origin.keys = (digest_of(dump_document(document).encode()),)
+        origin.keys = (str(real_place(path)), digest_of(dump_document(document).encode()))
     else:
         data = read_bytes(path)
         document = parse_document(decoded(data, path))
@@ -347,5 +358,6 @@ def load(path: str | Path, session: Session | None = None, *, trust: bool = Fals
     return Workflow(found.document, session, origin=origin)
 
 
-def _is_shipped(path: Path) -> bool:
+def is_shipped(path: Path) -> bool:
+    """Whether a workflow file is one of those that come with nodegraph."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(shipped("workflows")))

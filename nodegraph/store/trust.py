@@ -29,11 +29,16 @@ class Trust:
         rows = self._read()
         return {Use(*pair) for key in keys for pair in rows.get(key, ())}
 
-    def accept(self, found: Iterable[Use], *keys: str) -> bool:
-        """Remember, beside what was accepted before; whether that could be written."""
+    def accept(self, found: Iterable[Use], place: str, content: str) -> bool:
+        """Remember, beside what was accepted before, for a document's file and its content; whether that could be written.
+
+        Names of files mean other files in another folder: they are remembered for the place alone.
+        """
         rows, pairs = self._read(), {(use.kind, use.name) for use in found}
-        for key in keys:
-            rows[key] = sorted({*pairs, *rows.pop(key, ())})
+        anywhere = {pair for pair in pairs if pair[0] != "file"}
+        for key, accepted in ((place, pairs), (content, anywhere)):
+            if accepted:
+                rows[key] = sorted({*accepted, *rows.pop(key, ())})
         kept = dict(list(rows.items())[-MOST:])
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -92,9 +92,27 @@ def test_what_the_caller_sets_needs_no_consent(tmp_path: Path, session: Session)
     assert workflow.with_values({"r.file": "b.txt"}).run()["text"] == "b.txt"
 
 
-def test_a_copy_of_an_accepted_file_is_known_by_its_content(tmp_path: Path, session: Session) -> None:
-    load(written(tmp_path / "w.json", document()), session).accept()
-    assert load(written(tmp_path / "copy.json", document()), session).run()["text"] == "a.txt"
+def test_a_copy_of_an_accepted_file_is_known_by_its_content_but_for_the_files_that_it_names(
+    tmp_path: Path, session: Session
+) -> None:
+    data = document(s={"type": "t/send", "inputs": {"token": "HUB"}, "links": {"text": "r.text"}})
+    load(written(tmp_path / "w.json", data), session).accept()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.txt").write_text("another file of that name")
+    copy = load(written(tmp_path / "elsewhere" / "w.json", data), session)
+    assert copy.wants() == {Use("file", "a.txt"): "r"}
+
+
+def test_a_document_from_elsewhere_asks_before_it_takes_in_a_workflow_of_yours(tmp_path: Path, session: Session) -> None:
+    (session.data / "workflows").mkdir()
+    private = {"nodegraph": 1, "nodes": {"s": {"type": "t/send", "inputs": {"text": "my prompt"}}}}
+    written(session.data / "workflows" / "mine.json", private)
+    main = {"nodegraph": 1, "nodes": {"s": {"type": "subgraph/x"}}, "subgraphs": {"x": {"file": "mine.json"}}}
+    (tmp_path / "downloads").mkdir()
+    workflow = load(written(tmp_path / "downloads" / "w.json", main), session)
+    assert workflow.wants()[Use("file", "mine.json")] == "subgraphs.x"
+    workflow.accept()
+    assert not load(tmp_path / "downloads" / "w.json", session).wants()
 
 
 def test_what_was_built_here_is_trusted_and_so_is_the_file_it_is_saved_to(tmp_path: Path, session: Session) -> None:
@@ -113,7 +131,7 @@ def test_saving_an_untrusted_workflow_does_not_make_it_trusted(tmp_path: Path, s
         load(tmp_path / "saved.json", session).run()
 
 
-def test_a_picture_is_known_by_the_document_in_it(tmp_path: Path, session: Session) -> None:
+def test_a_picture_is_known_by_its_place(tmp_path: Path, session: Session) -> None:
     from PIL import Image
 
     Image.new("RGB", (2, 2)).save(tmp_path / "plain.png")
@@ -122,7 +140,8 @@ def test_a_picture_is_known_by_the_document_in_it(tmp_path: Path, session: Sessi
         (tmp_path / name).write_bytes(data)
     assert load(tmp_path / "one.png", session).wants()
     load(tmp_path / "one.png", session).accept()
-    assert not load(tmp_path / "two.png", session).wants()
+    assert not load(tmp_path / "one.png", session).wants()
+    assert set(load(tmp_path / "two.png", session).wants()) == {Use("file", "a.txt")}
 
 
 def test_subgraph_files_are_looked_through(tmp_path: Path, session: Session) -> None:

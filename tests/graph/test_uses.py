@@ -106,7 +106,9 @@ def test_what_was_accepted_is_not_asked_again_and_more_is(tmp_path: Path) -> Non
     assert set(unaccepted(trust, ["/w.json"], wanted)) == {Use("file", "a.png"), Use("secret", "HUB")}
     trust.accept([Use("file", "a.png")], "/w.json", "digest")
     assert set(unaccepted(trust, ["/w.json"], wanted)) == {Use("secret", "HUB")}
-    assert set(unaccepted(trust, ["/moved.json", "digest"], wanted)) == {Use("secret", "HUB")}
+    trust.accept([Use("secret", "HUB")], "/w.json", "digest")
+    assert set(unaccepted(trust, ["/w.json"], wanted)) == set()
+    assert set(unaccepted(trust, ["/moved.json", "digest"], wanted)) == {Use("file", "a.png")}, "another file there"
     assert set(unaccepted(trust, ["/other.json"], wanted)) == {Use("file", "a.png"), Use("secret", "HUB")}
 
 
@@ -115,13 +117,13 @@ def test_a_broken_memory_trusts_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "trust.json").write_text(text)
     trust = Trust(tmp_path / "trust.json")
     assert trust.accepted("/w.json") == set()
-    assert trust.accept([Use("file", "a.png")], "/w.json")
+    assert trust.accept([Use("file", "a.png")], "/w.json", "digest")
     assert json.loads((tmp_path / "trust.json").read_text())["accepted"] == {"/w.json": [["file", "a.png"]]}
 
 
 def test_where_nothing_can_be_remembered_accepting_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert not Trust(tmp_path / "file" / "trust.json").accept([Use("file", "a.png")], "/w.json")
+    assert not Trust(tmp_path / "file" / "trust.json").accept([Use("file", "a.png")], "/w.json", "digest")
 
 
 def test_defaults_of_a_subgraph_that_nobody_calls_yet_count() -> None:
