@@ -109,6 +109,7 @@ class _Compiler:
         self.refs: dict[str, list[Ref]] = {}
         self.disabled = Disabled()
         self.stamped: dict[str, dict[str, tuple[PlanLink, TypeExpr]]] = {}
+        self.inside: dict[str, range] = {}
         self.relations: dict[tuple[TypeExpr, TypeExpr], Relation | None] = {}
 
     def compile(self, wanted: Iterable[str] | None) -> Plan:
@@ -133,7 +134,7 @@ class _Compiler:
         nodes, types, index = self._link_types(order)
         typed = Typed(
             *(self.document, self.specs, self.refs, self.disabled, index, types, self.outer, self.outer_index),
-            *(nodes, self.stamped, self._problem, self._near),
+            *(nodes, self.stamped, self.inside, self._problem, self._near),
         )
         return typed, nodes
 
@@ -303,7 +304,7 @@ class _Compiler:
                 found, problems = self.bodies.stamped(node, self.document.nodes[name], bindings, len(nodes))
                 self.problems += problems
                 if found is not None:
-                    self.stamped[name] = found.outputs
+                    self.stamped[name], self.inside[name] = found.outputs, range(len(nodes), len(nodes) + len(found.nodes))
                     nodes += found.nodes
                     types += [{}] * len(found.nodes)  # nothing in this document links to them by name
                 continue

@@ -21,7 +21,8 @@ Report = Callable[..., None]
 class Typed:
     """A document whose nodes have their place in the plan and whose outputs have their types.
 
-    `outer` are the types of what comes from outside, `outer_index` the negative places that stand for it.
+    `outer` are the types of what comes from outside, `outer_index` the negative places that stand for it. `stamped` are the
+    outputs of nodes that are subgraphs, `inside` says where their nodes lie in the plan.
     """
 
     document: Document
@@ -34,6 +35,7 @@ class Typed:
     outer_index: Mapping[str, int]
     nodes: list[PlanNode]
     stamped: Mapping[str, Mapping[str, tuple[PlanLink, TypeExpr]]]
+    inside: Mapping[str, range]
     report: Report
     near: Callable[[str, Iterable[str], str], str] = nearest
 
@@ -145,7 +147,7 @@ def _named(typed: Typed, name: str) -> list[Wanted]:
         return list(filter(None, [typed.found(name, node, output)]))
     found = list(filter(None, (typed.found(f"{node}.{key}", node, key) for key in outputs)))
     if node in typed.stamped:
-        inner = [i for i, item in enumerate(typed.nodes) if item.id.startswith(f"{node}/")]
+        inner = typed.inside[node]
         unasked = [i for i in inner if typed.nodes[i].spec.output] if found else inner
         return found + [Wanted(typed.nodes[i].id, i, None) for i in unasked]
     return found or [Wanted(node, typed.index[node], None)]
@@ -154,7 +156,7 @@ def _named(typed: Typed, name: str) -> list[Wanted]:
 def _inside(typed: Typed, place: str, output: str) -> list[Wanted]:
     """A node in a subgraph, by its path."""
     node = place.partition("/")[0]
-    paths = {item.id: i for i, item in enumerate(typed.nodes) if item.id.startswith(f"{node}/")}
+    paths = {typed.nodes[i].id: i for i in typed.inside[node]}
     if place not in paths:
         hint = typed.near(place, paths, "There are")
         typed.report("no_such_node", f"There is no node {place!r} to run.", hint=hint)
