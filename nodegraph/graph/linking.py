@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nodegraph.graph.catalog import Catalog
 from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry, Subgraph
@@ -67,7 +68,7 @@ class _Linker:
                 subgraphs |= {key: self._renamed(part, inner, taken[path]) for key, part in new.items()}
             names = taken[path]
             whole = Subgraph(title=inner.title, nodes=inner.nodes, interface=inner.interface, layout=inner.layout)
-            own = {"title": entry.title or inner.title, "file": ""}
+            own = {**_words(inner), **_words(entry), "title": entry.title or inner.title, "file": ""}
             subgraphs[name] = self._renamed(whole, inner, names).model_copy(update=own)
         return document.model_copy(update={"subgraphs": subgraphs})
 
@@ -117,6 +118,11 @@ def renamed_body(entry: NodeEntry, subgraphs: Subgraphs, names: Mapping[str, str
     if entry.type.startswith(CALLED):
         return entry.model_copy(update={"type": CALLED + names[body]})
     return entry.model_copy(update={"inputs": {**entry.inputs, "body": names[body]}})
+
+
+def _words(part: Document | Subgraph) -> dict[str, Any]:
+    """What a file, or the document that names it, says of itself to people."""
+    return {name: value for name, value in (part.model_extra or {}).items() if name == "description"}
 
 
 def _free_names(inner: Mapping[str, Subgraph], taken: Mapping[str, Subgraph], outer: str) -> dict[str, str]:

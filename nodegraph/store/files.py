@@ -118,7 +118,8 @@ class Roots:
         """The same for a document that lies in a file: what it names may lie beside it, too."""
         if file is None:
             return self
-        return replace(self, files=(file.parent, *self.files), workflows=(file.parent, *self.workflows))
+        folders = tuple(dict.fromkeys((file.parent, Path(os.path.realpath(file)).parent)))  # of a link, and of what it leads to
+        return replace(self, files=(*folders, *self.files), workflows=(*folders, *self.workflows))
 
     def find_workflow(self, name: str, named_in: Path | None = None) -> Path:
         """The workflow file that a document names as a subgraph: beside the file that names it, else in the roots.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nodegraph import InvalidWorkflow, Pack, Session, load, node
-from nodegraph.graph import compile_document
+from nodegraph.graph import compile_document, node_spec
 from nodegraph.sdk.errors import Problem
 from nodegraph_nodes import core
 
@@ -192,3 +192,19 @@ def test_files_in_files_end_somewhere(tmp_path: Path, session: Session) -> None:
     write(tmp_path / "w" / "f40.json", **adding())
     found = problems(tmp_path / "w" / "f0.json", session)
     assert {problem.code for problem in found} == {"too_large"}
+
+
+def test_a_workflow_opened_through_a_link_finds_what_lies_beside_it(tmp_path: Path, session: Session) -> None:
+    write(tmp_path / "w" / "plus.json", **adding(b=5))
+    main = write(tmp_path / "w" / "main.json", **calling("plus.json"))
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk" / "link.json").symlink_to(main)
+    assert load(tmp_path / "desk" / "link.json", session).run(n=1)["sum"] == 6
+
+
+def test_a_file_brings_its_title_and_description(tmp_path: Path, session: Session) -> None:
+    write(tmp_path / "w" / "plus.json", **adding(title="Plus", description="One more."))
+    workflow = load(write(tmp_path / "w" / "main.json", **calling("plus.json")), session)
+    spec = node_spec(workflow.linked, session.catalog, workflow.document.nodes["s"])
+    assert spec is not None
+    assert (spec.title, spec.description) == ("Plus", "One more.")
