@@ -268,8 +268,8 @@ class Workflow:
     ) -> Result:
         """The same for asyncio."""
         named = self.with_inputs(**inputs) if inputs else self
-        workflow = named._standing_alone()
-        workflow._check_trust(allow)
+        workflow = await asyncio.to_thread(named._standing_alone)
+        await asyncio.to_thread(workflow._check_trust, allow)
         lock = await asyncio.to_thread(makes_lock, named, lock, locked, wanted, exact)
         plan = self.session.compile(workflow.document, wanted)
         if lock:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from nodegraph.store.index import transaction
 from nodegraph.store.locks import alone
 from nodegraph.store.pruning import DRAFT, Keep, Row, adopted, spare
 
@@ -161,19 +162,6 @@ def _version(db: sqlite3.Connection) -> int:
 
 def _code(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, and on the disk when it ends."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise
 
 
 def put_aside(file: Path) -> Path:

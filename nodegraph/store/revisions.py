@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeVar
 from nodegraph.sdk.errors import Problem
 from nodegraph.sdk.writing import NotWritten, real_place, remove_leftovers, write_atomically
 from nodegraph.store.documents import Lying, alone_with, lying, signature
+from nodegraph.store.index import transaction
 from nodegraph.store.ledger import (
     OUTSIDE,
     RESTORE,
@@ -35,7 +36,6 @@ from nodegraph.store.ledger import (
     opened,
     opened_to_read,
     put_aside,
-    transaction,
 )
 from nodegraph.store.pruning import DRAFT, KEEP, Keep
 
