@@ -28,7 +28,7 @@ from nodegraph.api.environment import (
     size_of,
 )
 from nodegraph.api.linking import linked_document
-from nodegraph.api.outputs import Saver
+from nodegraph.api.outputs import Saver, in_folder
 from nodegraph.engine import RunOptions, RunOutput, RunResult
 from nodegraph.graph import Document, Plan
 from nodegraph.graph.lock import Lock, LockedDevice, LockedFile, content_digests, read_lock, with_lock
@@ -194,7 +194,7 @@ async def run_and_lock(workflow: Workflow, plan: Plan, options: RunOptions, root
     engine = session._started()
 
     def saver(document: Document) -> Saver | None:
-        return None if out is None else Saver(document, session.library, Path(out))
+        return None if out is None else Saver(document, session.library, in_folder(Path(out)), session.secrets)
 
     prepared = await engine.prepare(plan, roots, exact=options.exact)
     lock = await asyncio.to_thread(make_lock, workflow, plan, prepared.files.found())

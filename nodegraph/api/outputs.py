@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nodegraph.api.records import Record, record
-from nodegraph.artifacts import embed, place
+from nodegraph.artifacts import Machine, embed, place
 from nodegraph.engine import Library, RunOutput
 from nodegraph.graph import Document
 from nodegraph.sdk.errors import NodeError, Problem
 from nodegraph.sdk.socket import Artifact
 from nodegraph.sdk.typeexpr import TypeExpr
+from nodegraph.store.secrets import Secrets
 
 Rows = dict[str, list[dict[str, Any]]]
 
+Placer = Callable[[bytes, str, str, Mapping[str, Any]], dict[str, Any]]
+"""Puts a file somewhere: its bytes, media type, name template, and the template's fields; gives its row. Raises NodeError."""
+
+
+def in_folder(folder: Path) -> Placer:
+    """Puts files into a folder, under the names that the nodes gave."""
+
+    def put(data: bytes, media_type: str, template: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        placed = place(data, media_type, template, fields, folder)
+        return {"path": str(placed.path), "digest": f"sha256:{placed.digest}"}
+
+    return put
+
 
 class Saver:
-    """Puts outputs that can be files below `folder`, each as soon as it is handed over, on a thread of its own.
+    """Puts outputs that can be files in their places, each as soon as it is handed over, on a thread of its own.
 
     Use as a run's receiver, or hand it outputs afterwards; then ask for `files`.
     """
 
-    def __init__(self, document: Document, library: Library, folder: Path) -> None:
-        self._document, self._library, self._folder = document, library, folder
+    def __init__(self, document: Document, library: Library, put: Placer, secrets: Secrets | None = None) -> None:
+        self._document, self._library, self._put, self._secrets = document, library, put, secrets or Secrets()
         self._problems: list[Problem] = []
         self._saved: list[tuple[RunOutput, Future[list[dict[str, Any]]]]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nodegraph-saving")
@@ -53,7 +67,7 @@ class Saver:
     @cached_property
     def record(self) -> Record:
         """What the files carry."""
-        return record(self._document, self._library.catalog)
+        return record(self._document, self._library.catalog, Machine.here(self._secrets.readable()))
 
     def _with_record(self, artifact: Artifact, node: str) -> bytes:
         """The artifact's bytes with what is to travel inside; where they cannot hold it, as they are, and that is a problem."""
@@ -68,7 +82,7 @@ class Saver:
         if "record" not in self.__dict__:
             return []
         message = "This is no name of a secret, so it was left out of the saved pictures."
-        hint = "Put the secret into the environment as NODEGRAPH_SECRET_NAME, and write NAME here."
+        hint = "Keep the secret with `nodegraph secret set NAME`, and write NAME here."
         places = (place.rpartition(".") for place in self.record.left_out)
         return [Problem("bad_secret", message, node, socket, hint=hint) for node, _, socket in places]
 
@@ -83,8 +97,7 @@ class Saver:
             index = "-".join(map(str, output.item)) or str(number)
             named = {"workflow": self.record.title, "node": output.node, "output": output.output, "index": index}
             fields = {**self.record.inputs, **named}
-            placed = place(data, artifact.media_type, artifact.name, fields, self._folder)
-            rows.append({"path": str(placed.path), "digest": f"sha256:{placed.digest}"})
+            rows.append(self._put(data, artifact.media_type, artifact.name, fields))
         return rows
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nodegraph.sdk.errors import PackError
 from nodegraph.store.files import Roots
+from nodegraph.store.model_folders import registered_roots
 
 DISK_BYTES = 10 << 30
 """The default budget of the cache on disk."""
@@ -26,22 +27,22 @@ def shipped(name: str) -> Path:
     raise PackError(f"This installation of nodegraph lacks its folder {name!r}. Install it again.")
 
 
-def data_folder(given: Path | None = None) -> Path:
+def data_folder(given: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
     """The data folder: as given, else $NODEGRAPH_DATA, else the platform's place for user data. It may not exist yet."""
     if given is not None:
         return given.expanduser()
-    if "NODEGRAPH_DATA" in os.environ:
-        return Path(os.environ["NODEGRAPH_DATA"]).expanduser()
+    if named := (os.environ if environ is None else environ).get("NODEGRAPH_DATA"):
+        return Path(named).expanduser()
     from platformdirs import user_data_path
 
     return user_data_path("nodegraph", appauthor=False)
 
 
 def roots(data: Path, *, models: Sequence[Path] = (), files: Sequence[Path] = ()) -> Roots:
-    """Where documents may find files: in the data folder, in what ships with the project, and in the folders given."""
+    """Where documents may find files: the data folder, what ships with the project, folders given here and registered ones."""
     return Roots(
         (data / "inputs", *files),
-        (data / "models", *models, shipped("models")),
+        (data / "models", *models, *registered_roots(data), shipped("models")),
         workflows=(data / "workflows", shipped("workflows")),
     )
 
@@ -54,6 +55,11 @@ def cache_folder(data: Path) -> Path:
 def journal_file(data: Path) -> Path:
     """What past runs left behind: their nodes, times and thumbnails."""
     return data / "journal.sqlite"
+
+
+def secrets_file(data: Path) -> Path:
+    """Secrets by name, where the system has no keyring; nobody else may read it."""
+    return data / "secrets.json"
 
 
 def trust_file(data: Path) -> Path:

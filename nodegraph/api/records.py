@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,12 +32,12 @@ class Record(NamedTuple):
         return {name: self.texts[name] for name in keep}
 
 
-def record(document: Document, catalog: Catalog, machine: Machine | None = None) -> Record:
+def record(document: Document, catalog: Catalog, machine: Machine) -> Record:
     """What pictures that this document makes carry, without anything that is this machine's own business.
 
     The document is complete: subgraphs from files of their own are inside (`nodegraph.api.linking`).
     """
-    shared, left_out = share(document, catalog, Machine.here(os.environ) if machine is None else machine)
+    shared, left_out = share(document, catalog, machine)
     inputs = used_inputs(shared, catalog)
     texts = {"workflow": dump_document(shared), "parameters": parameters_text(inputs)}
     return Record(shared.title or "workflow", texts, inputs, left_out)

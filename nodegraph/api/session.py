@@ -15,13 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, roots, trust_file
+from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, roots, secrets_file, trust_file
 from nodegraph.engine import Engine, Freed, Library, RunOptions, RunResult
 from nodegraph.engine.engine import MEMORY_BYTES
 from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
 from nodegraph.sdk.pack import Pack
 from nodegraph.store import Digests, DiskTier, Roots
 from nodegraph.store.journal import Journal
+from nodegraph.store.secrets import Secrets
 from nodegraph.store.trust import Trust
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Session:
         self.data = data_folder(data)
         self.roots = roots(self.data, models=models, files=files)
         self.trust = Trust(trust_file(self.data))
+        self.secrets = Secrets(secrets_file(self.data))
         self._packs = None if packs is None else list(packs)
         self._memory_bytes, self._disk_bytes, self._check_inputs = memory_bytes, disk_bytes, check_inputs
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,12 +111,18 @@ class Session:
                     roots=self.roots,
                     scratch=self.data / "scratch",
                     journal=Journal(journal_file(self.data)),
+                    secrets=self.secrets,
                     check_inputs=self._check_inputs,
                 )
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="nodegraph-engine", daemon=True).start()
                 self._engine = self._post(engine.__aenter__()).result()
             return self._engine
+
+    async def pulse(self) -> None:
+        """Return when the engine's loop has had its turn; at once where nothing has run yet."""
+        if self._engine is not None and self._loop is not None:
+            await asyncio.wrap_future(self._post(asyncio.sleep(0)))
 
     def free(self) -> Freed:
         """Give memory back now: cached values (what is on disk stays there) and networks that nothing uses at the moment."""

@@ -15,7 +15,7 @@ from nodegraph.api.linking import linked_document
 from nodegraph.api.locking import Locked, compare_lock, makes_lock, run_and_lock, waited
 from nodegraph.api.opening import up_to_date
 from nodegraph.api.origin import Origin, Untrusted
-from nodegraph.api.outputs import Rows, Saver
+from nodegraph.api.outputs import Placer, Rows, Saver, in_folder
 from nodegraph.api.paths import shipped
 from nodegraph.api.records import PICTURES, document_in_picture, is_picture
 from nodegraph.api.saving import Saved, save_document
@@ -82,7 +82,7 @@ class Result:
 
     def save(self, folder: str | Path = "outputs") -> Rows:
         """Write the outputs that can be files: `{NAME: [{"path", "digest"}]}`. Raises NodeError."""
-        saver = Saver(self.document, self.session.library, Path(folder))
+        saver = Saver(self.document, self.session.library, in_folder(Path(folder)), self.session.secrets)
         for output in self.run.outputs:
             saver(output)
         files, problems = saver.files()
@@ -258,15 +258,16 @@ class Workflow:
         *,
         wanted: Sequence[str] | None = None,
         listener: Listener | None = None,
-        out: str | Path | None = None,
+        out: str | Path | Placer | None = None,
         exact: bool = True,
         asker: Asker | None = None,
+        priority: int = 0,
         allow: Sequence[str] = (),
         lock: bool = False,
         locked: bool = False,
         **inputs: Any,
     ) -> Result:
-        """The same for asyncio."""
+        """The same for asyncio. `out` may also be who places files; what has a larger `priority` goes first in every lane."""
         named = self.with_inputs(**inputs) if inputs else self
         workflow = await asyncio.to_thread(named._standing_alone)
         await asyncio.to_thread(workflow._check_trust, allow)
@@ -274,11 +275,12 @@ class Workflow:
         plan = self.session.compile(workflow.document, wanted)
         if lock:
             options = RunOptions(listener, exact=exact, asker=asker)
+            assert out is None or isinstance(out, (str, Path)), "a lock is for files in folders"
             found = run_and_lock(workflow, plan, options, self._roots(allow), out)
             self.session._started()
             return await asyncio.to_thread(workflow._with, await asyncio.wrap_future(self.session._post(found)))
         saver = workflow._saver(out)
-        options = RunOptions(listener, exact=exact, receiver=saver, keep=saver is None, asker=asker)
+        options = RunOptions(listener, priority, exact, saver, saver is None, asker)
         result = await self.session.run_async(plan, options, roots=self._roots(allow))
         return await asyncio.to_thread(workflow._checked, result, saver)
 
@@ -290,8 +292,11 @@ class Workflow:
         """The result of a run that made a lock."""
         return Workflow(found.document, self.session, self.path)._checked(found.run, found.saver)
 
-    def _saver(self, out: str | Path | None) -> Saver | None:
-        return None if out is None else Saver(self.document, self.session.library, Path(out))
+    def _saver(self, out: str | Path | Placer | None) -> Saver | None:
+        if out is None:
+            return None
+        put = in_folder(Path(out)) if isinstance(out, (str, Path)) else out
+        return Saver(self.document, self.session.library, put, self.session.secrets)
 
     def _checked(self, run: RunResult, saver: Saver | None) -> Result:
         files, problems = ({}, []) if saver is None else saver.files()

@@ -7,7 +7,7 @@ person wrote: prompts stay as they are unless a home folder stands in them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -46,13 +46,12 @@ class Machine:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @staticmethod
-    def here(environment: Mapping[str, str]) -> Machine:
-        """The machine that this process runs on."""
+    def here(secrets: Iterable[str]) -> Machine:
+        """The machine that this process runs on, and the values of its secrets."""
         try:
             homes = {str(Path.home()), str(Path.home().resolve())}
         except (OSError, RuntimeError):
             homes = set()
-        secrets = (value for name, value in environment.items() if name.startswith("NODEGRAPH_SECRET_"))
         return Machine(
             tuple(sorted((home for home in homes if len(home) > 1), key=len, reverse=True)),
             tuple(sorted((value for value in secrets if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)),

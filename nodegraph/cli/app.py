@@ -38,6 +38,11 @@ def _version(wanted: bool) -> None:
 cache = typer.Typer(help="See and empty the cache on disk.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache, name="cache")
 
+model_files = typer.Typer(help="See, add and verify models.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(model_files, name="models")
+secret = typer.Typer(help="Keep secrets that nodes read by name.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(secret, name="secret")
+
 
 @app.callback()
 def root(
@@ -333,6 +338,21 @@ def redo(
     raise typer.Exit(redo_command(file, json, data))
 
 
+@app.command()
+def config(
+    file: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Read this file instead of config.toml in the data folder.")
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file instead.")] = False,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Show all settings, and for each where its value comes from: a flag, the environment, the file or the default."""
+    from nodegraph.cli.config import config_command
+
+    raise typer.Exit(config_command(json, data, file, schema))
+
+
 @cache.command("info")
 def cache_info(json: Json = False, data: Data = None) -> None:
     """Show what the cache holds: by node type, its size and the time that it saves."""
@@ -377,3 +397,100 @@ def cache_explain(
     from nodegraph.cli.cache import explain_command
 
     raise typer.Exit(explain_command(file, context.args, set_ or [], json, data, models or []))
+
+
+@secret.command("set", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def secret_set(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that workflows call it by, without regard to case.")],
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Keep a secret. Its value is typed unseen, or comes over stdin; it goes into the system's keyring where there is one."""
+    from nodegraph.cli.secret import set_command
+
+    raise typer.Exit(set_command(name, context.args, json, data))
+
+
+@secret.command("list")
+def secret_list(json: Json = False, data: Data = None) -> None:
+    """List the names of all secrets, and where each lies."""
+    from nodegraph.cli.secret import list_command
+
+    raise typer.Exit(list_command(json, data))
+
+
+@secret.command("remove")
+def secret_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `nodegraph secret list` names it.")],
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Forget a secret."""
+    from nodegraph.cli.secret import remove_command
+
+    raise typer.Exit(remove_command(name, json, data))
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on (default: 127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="The port; 0 for any free one (default: 8188).")] = None,
+    token: Annotated[str | None, typer.Option("--token", help="The token of clients (default: the data folder's own).")] = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no token; on this machine only.")] = False,
+    workers: Annotated[str | None, typer.Option("--workers", help="How many worker processes (default: one per GPU).")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compute every job as if it were alone.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Logs as one JSON object per line.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings (default: config.toml).")] = None,
+    data: Data = None,
+    models: Models = None,
+) -> None:
+    """Serve the editor and the API; run jobs that outlive restarts."""
+    from nodegraph.cli.serve import serve_command
+
+    flags = {
+        "data": data,
+        "models": models or None,
+        "server.host": host,
+        "server.port": port,
+        "server.token": token,
+        "server.auth": False if no_auth else None,
+        "workers.count": workers,
+        "workers.exact": exact or None,
+        "log.json_lines": log_json or None,
+    }
+    raise typer.Exit(serve_command({name: value for name, value in flags.items() if value is not None}, config))
+
+
+@model_files.command("list")
+def models_list(json: Json = False, data: Data = None, models: Models = None) -> None:
+    """List the models that workflows can name, with what their headers tell and where they lie."""
+    from nodegraph.cli.models import list_command
+
+    raise typer.Exit(list_command(json, data, models or []))
+
+
+@model_files.command("add")
+def models_add(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="ComfyUI's or A1111's folder, or any folder with models.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the folder off the list instead.")] = False,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Let workflows use the models of another program's folder, where they are. Nothing is copied or written there."""
+    from nodegraph.cli.models import add_command
+
+    raise typer.Exit(add_command(folder, remove, json, data))
+
+
+@model_files.command("verify")
+def models_verify(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model; none: all of them.")] = None,
+    json: Json = False,
+    data: Data = None,
+    models: Models = None,
+) -> None:
+    """Read models whole: are they as they were, and as the .sha256 files beside them say? Exit code 1: one is not."""
+    from nodegraph.cli.models import verify_command
+
+    raise typer.Exit(verify_command(name, json, data, models or []))

@@ -10,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from nodegraph.api.forecast import forecast_workflow
+from nodegraph.api.libraries import hush_libraries
 from nodegraph.api.locking import require_lock
 from nodegraph.api.outputs import Rows
 from nodegraph.api.paths import DISK_BYTES
@@ -23,7 +24,7 @@ from nodegraph.cli.interrupt import Interrupts
 from nodegraph.cli.live import view
 from nodegraph.cli.migrate import tell_changes
 from nodegraph.cli.plan import looking, show_plan
-from nodegraph.cli.show import DONE, FAILED, duration, hush_libraries, print_json, print_problems, refuse, stderr, stdout, table
+from nodegraph.cli.show import DONE, FAILED, duration, print_json, print_problems, refuse, stderr, stdout, table
 from nodegraph.cli.verify import check_lock_place, digesting, lock_in_words, note_json, put_lock, show_notes
 from nodegraph.graph import node_spec
 from nodegraph.graph.values import describe_schema, shown

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,14 +63,6 @@ def refuse(problems: Sequence[Problem], as_json: bool, what: str = "This cannot 
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         print_problems(problems, f"{what}: {count}.")
     return WRONG_INPUT
-
-
-def hush_libraries() -> None:
-    """Libraries' warnings are not for the people who run workflows; setting the libraries' own variables brings them back."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    warnings.simplefilter("ignore")
 
 
 def duration(ms: float) -> str:

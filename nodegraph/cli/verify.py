@@ -11,11 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from nodegraph.api.libraries import hush_libraries
 from nodegraph.api.locking import Progress, compare_lock
 from nodegraph.api.records import is_picture
 from nodegraph.api.session import Session
 from nodegraph.api.workflow import Result, Workflow, load
-from nodegraph.cli.show import DONE, FAILED, hush_libraries, print_json, print_problems, refuse, size, stderr, stdout, table
+from nodegraph.cli.show import DONE, FAILED, print_json, print_problems, refuse, size, stderr, stdout, table
 from nodegraph.graph.lock import read_lock
 from nodegraph.graph.verifying import Comparison, Difference
 from nodegraph.sdk.errors import InvalidWorkflow, PackError, Problem

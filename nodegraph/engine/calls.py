@@ -21,7 +21,6 @@ from nodegraph.sdk.errors import Cancelled, NodeError, Problem
 from nodegraph.sdk.node import Node
 from nodegraph.sdk.socket import Codec, SocketType
 from nodegraph.sdk.spec import NodeSpec
-from nodegraph.sdk.values import Secret
 from nodegraph.store import Result
 
 if TYPE_CHECKING:
@@ -163,27 +162,11 @@ def failure(path: str, type_id: str, error: BaseException) -> Outcome:
 
 
 def failed(call: Call, error: BaseException) -> Outcome:
-    """A call's exception as its outcome. A fault in the node comes with what the node was given, and no secret is told."""
+    """A call's exception as its outcome. A fault in the node comes with what the node was given."""
     outcome = failure(call.path, call.spec.id, error)
     if outcome.problem is not None and outcome.trace:
         outcome.problem = replace(outcome.problem, got=_described(call))
-    for argument in call.arguments.values():
-        if isinstance(argument, Secret):
-            _keep_secret(outcome, argument)
     return outcome
-
-
-def _keep_secret(outcome: Outcome, secret: Secret) -> None:
-    """Take a secret's value out of whatever the node said."""
-    try:
-        value = secret.reveal()
-    except LookupError:
-        return
-    if value and outcome.problem is not None:
-        told = outcome.problem.to_json().items()
-        words = {name: text.replace(value, "***") if isinstance(text, str) else text for name, text in told}
-        outcome.problem = Problem(**words)  # type: ignore[arg-type]
-        outcome.trace = outcome.trace.replace(value, "***")
 
 
 def _described(call: Call) -> str:

@@ -37,6 +37,7 @@ from nodegraph.sdk.errors import InvalidWorkflow, Problem
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.store import Digests, DiskTier, MemoryTier, Result, Roots
 from nodegraph.store.journal import Journal
+from nodegraph.store.secrets import Secrets
 
 T = TypeVar("T")
 
@@ -72,8 +73,9 @@ class Freed(NamedTuple):
 class Engine:
     """Runs plans. Use as an async context manager; everything but node code happens on the loop it was entered on.
 
-    `disk` is the cache's disk tier, `scratch` the folder below which nodes keep unfinished work. With `check_inputs` every
-    node's inputs are digested before and after, which finds any write into them, and costs time.
+    `disk` is the cache's disk tier, `scratch` the folder below which nodes keep unfinished work, `secrets` what
+    nodes' secrets are read from (none given: the environment). With `check_inputs` every node's inputs are digested before and
+    after, which finds any write into them, and costs time.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Engine:
         roots: Roots | None = None,
         scratch: Path | None = None,
         journal: Journal | None = None,
+        secrets: Secrets | None = None,
         check_inputs: bool = False,
     ) -> None:
         self.library = library
@@ -96,6 +99,7 @@ class Engine:
         self.cache = Cache(self.memory, Coder(library), self.extents, disk)
         self.digests = digests or Digests()
         self.roots = roots or Roots()
+        self.secrets = secrets or Secrets()
         self.check_inputs = check_inputs
         self.in_flight: dict[str, Call] = {}
         self.deciding: dict[str, asyncio.Event] = {}  # by static key: nodes finding out which lazy inputs they need

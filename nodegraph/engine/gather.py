@@ -12,7 +12,9 @@ from nodegraph.graph.plan import PlanLink, PlanNode
 from nodegraph.graph.values import BadValue, accept
 from nodegraph.sdk.errors import NodeError
 from nodegraph.sdk.node import Node
+from nodegraph.sdk.values import Secret
 from nodegraph.store import Result
+from nodegraph.store.secrets import Secrets
 
 _SMALL = frozenset({int, float, bool, type(None)})
 
@@ -91,7 +93,9 @@ def values_of_composite(node: PlanNode) -> list[PlanLink]:
     return [link for link in node.links if link.by_value and not link.lazy and inputs[link.input].type.is_json]
 
 
-def converted(node: Node, plan_node: PlanNode, arguments: dict[str, Any], files: FileAccess) -> tuple[UsedFile, ...]:
+def converted(
+    node: Node, plan_node: PlanNode, arguments: dict[str, Any], files: FileAccess, secrets: Secrets
+) -> tuple[UsedFile, ...]:
     """Turn arguments, in place, into what the function wants: enums, models, paths, lists of its own. Gives the files used."""
     for name, value in arguments.items():
         if type(value) is list or type(value) is dict:
@@ -99,12 +103,23 @@ def converted(node: Node, plan_node: PlanNode, arguments: dict[str, Any], files:
     for name, convert in node.converters.items():
         if arguments.get(name) is not None and not plan_node.spec.input_by_name[name].file:
             arguments[name] = convert(arguments[name])
+    for item in plan_node.spec.secret_inputs:
+        arguments[item.name] = granted(arguments.get(item.name), secrets)
     used = []
     for item in plan_node.spec.file_inputs:
         if arguments.get(item.name) is not None:
             arguments[item.name], file = files.argument(item.file, arguments[item.name])
             used.append(file)
     return tuple(used)
+
+
+def granted(value: Any, secrets: Secrets) -> Any:
+    """A value whose secrets can be read, each of them by its own name alone."""
+    if isinstance(value, Secret):
+        return Secret.granted(value.name, secrets.reveal)
+    if type(value) is list or type(value) is tuple:
+        return type(value)(granted(item, secrets) for item in value)
+    return {name: granted(item, secrets) for name, item in value.items()} if type(value) is dict else value
 
 
 def _own(value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.engine.cache import Fetch
 from nodegraph.engine.calls import Call, Lost, moved
-from nodegraph.engine.gather import Linked, linked
+from nodegraph.engine.gather import Linked, granted, linked
 from nodegraph.engine.keys import digest
 from nodegraph.engine.losing import fail, fail_with, skip
 from nodegraph.engine.states import HIT, QUEUED, THERE
@@ -46,7 +46,8 @@ async def run_lazy(run: Run, call: Call) -> None:
             waited += time.perf_counter() - start
             if name not in known:  # awaited twice at the same time
                 convert = call.node.converters.get(name)
-                known[name] = convert(value) if convert is not None and value is not None else value
+                made = convert(value) if convert is not None and value is not None else value
+                known[name] = granted(made, run.engine.secrets) if call.spec.input_by_name[name].secret else made
                 call.volatile = call.volatile or volatile
                 trail.append((call.key, name))
                 call.key = digest(f"{call.key}\0{name}\0{token}")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def fail(run: Run, i: int, *problems: Problem, trace: str = "") -> None:
-    """A node failed by itself."""
+    """A node failed by itself. What it says is told without the values of secrets: from here it goes everywhere."""
+    secrets = run.engine.secrets
+    problems, trace = tuple(map(secrets.redact_problem, problems)), secrets.redact(trace)
     run.state[i] = FAILED
     run.reason[i] = str(problems[0])
     run.problems.extend(problems)

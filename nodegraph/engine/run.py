@@ -223,7 +223,7 @@ class Run:
                 self.finish(i, found, HIT, "in memory, inputs came out the same")
                 return
         function = engine.library.node(node.spec.id)
-        files = converted(function, node, arguments, self.files)
+        files = converted(function, node, arguments, self.files, engine.secrets)
         sockets = engine.extents.inputs_of(node.spec)
         call = Call(self, i, key, node.spec, function, arguments, sockets, files, volatile, small)
         call.watched = engine.check_inputs

@@ -15,7 +15,6 @@ from nodegraph.graph.packs import OURS
 from nodegraph.graph.subgraphs import Subgraphs
 from nodegraph.sdk.errors import Problem
 from nodegraph.sdk.spec import InputSpec
-from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.sdk.values import is_secret_name
 
 
@@ -98,11 +97,7 @@ def _named(kind: str, value: Any) -> Iterator[Use]:
 def _kind(item: InputSpec) -> str:
     if item.file:
         return "file" if item.file == "file" else "model"
-    return "secret" if _holds(item.type, "secret") else ""
-
-
-def _holds(expr: TypeExpr, name: str) -> bool:
-    return (expr.kind == "value" and expr.name == name) or any(_holds(arg, name) for arg in expr.args)
+    return "secret" if item.secret else ""
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -31,6 +31,11 @@ class InputSpec:
     description: str = ""
     file: str = ""  # "file", or "model:KIND": the value names a file, and the key holds its content
 
+    @property
+    def secret(self) -> bool:
+        """Whether secrets are named here."""
+        return self.type.holds("secret")
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "type": self.type.to_json()}
 
@@ -86,6 +91,10 @@ class NodeSpec:
     @cached_property
     def file_inputs(self) -> tuple[InputSpec, ...]:
         return tuple(spec for spec in self.inputs if spec.file)
+
+    @cached_property
+    def secret_inputs(self) -> tuple[InputSpec, ...]:
+        return tuple(spec for spec in self.inputs if spec.secret)
 
     @property
     def pack(self) -> str:

@@ -46,6 +46,10 @@ class TypeExpr:
     def has_var(self) -> bool:
         return self.kind == "var" or any(arg.has_var() for arg in self.args)
 
+    def holds(self, name: str) -> bool:
+        """Whether this is the value type of that name, or has it inside."""
+        return (self.kind == "value" and self.name == name) or any(arg.holds(name) for arg in self.args)
+
     def to_json(self) -> dict[str, Any]:
         match self.kind:
             case "list" | "optional":

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
+from nodegraph.sdk.errors import NodeError
+
 T = TypeVar("T")
 
 
@@ -53,21 +55,68 @@ class ModelFile(Generic[T]):
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+class SecretError(NodeError, LookupError):
+    """A secret that cannot be had: it is not set, or where it lies cannot be read. What it says names no value."""
+
+
+@dataclass(frozen=True, repr=False)
 class Secret:
-    """The name of a secret. Its value lives outside every document and is read only where it is used."""
+    """The name of a secret. Its value lives outside every document and is read only where it is used.
+
+    One that a run hands to a node knows where this name's value is to be had, and no other; a copy in another process does not.
+    """
+
+    __slots__ = ("_read", "name")
 
     name: str
 
+    @classmethod
+    def granted(cls, name: str, read: Callable[[str], str]) -> Secret:
+        """A secret whose value `read` finds by its name: what whoever runs a node hands to it."""
+        secret = cls(name)
+        object.__setattr__(secret, "_read", lambda: read(name))
+        return secret
+
     def reveal(self) -> str:
-        """The value, from the environment variable `NODEGRAPH_SECRET_<NAME>`. Raises LookupError when it is not set."""
-        variable = f"NODEGRAPH_SECRET_{self.name.upper()}"
+        """The value: from where it was granted, else from the environment variable `NODEGRAPH_SECRET_<NAME>`.
+
+        Raises SecretError (a LookupError) when it is not set.
+        """
+        read: Callable[[], str] | None = getattr(self, "_read", None)
+        if read is not None:
+            return read()
+        if not is_secret_name(self.name):
+            raise SecretError(NO_SECRET_NAME, hint=SECRET_NAME_HINT)
+        variable = secret_variable(self.name)
         if variable not in os.environ:
-            raise LookupError(f"The secret {self.name!r} is not set. Set the environment variable {variable}.")
+            raise SecretError(f"The secret {self.name!r} is not set. Set the environment variable {variable}.")
         return os.environ[variable]
 
+    def __repr__(self) -> str:
+        return f"Secret(name={self.name!r})" if is_secret_name(self.name) else "Secret(no name: perhaps the secret itself)"
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Secret, (self.name,)
+
+
+SECRET_VARIABLES = "NODEGRAPH_SECRET_"
+"""What the names of the environment variables begin with that hold secrets."""
+
+NO_SECRET_NAME = "This is no name of a secret."
+SECRET_NAME_HINT = "A name has letters, digits and _ and does not look like a token: HUB_TOKEN, for example."
 
 _LONGEST_SECRET_NAME = 64
+
+
+def secret_variable(name: str) -> str:
+    """The environment variable that holds a secret, where it is set: there it counts before any other place."""
+    return f"{SECRET_VARIABLES}{name.upper()}"
 
 
 def is_secret_name(text: str) -> bool:

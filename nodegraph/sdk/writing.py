@@ -41,15 +41,16 @@ class NotWritten(OSError):
         return Problem("not_written", self.message, hint=self.hint)
 
 
-def write_atomically(path: Path, data: bytes, before_replacing: Callable[[], None] | None = None) -> None:
+def write_atomically(path: Path, data: bytes, before_replacing: Callable[[], None] | None = None, mode: int = 0o666) -> None:
     """Put `data` at `path` whole or not at all; a file that is replaced passes its permissions on.
 
-    `before_replacing` is called at the last moment; when it raises, nothing has happened. Raises NotWritten.
+    A new file has the permissions `mode` less the umask, from its first byte on. `before_replacing` is called at the last
+    moment; when it raises, nothing has happened. Raises NotWritten.
     """
     target = real_place(path)
     old = replaceable(target)
     try:
-        with _temporary(target, 0o666 if old is None else 0o600) as (temporary, file):
+        with _temporary(target, mode if old is None else 0o600) as (temporary, file):
             file.write(data)
             file.flush()
             if old is not None:

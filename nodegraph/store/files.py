@@ -55,8 +55,25 @@ class Digests:
         rows = (f"{part.relative_to(base).as_posix()}\0{self._of_file(part, progress)}\n" for part in parts)
         return hashlib.sha256("".join(rows).encode()).hexdigest()
 
+    def known(self, path: Path) -> str | None:
+        """The digest that `of` would give, where it is remembered; no content is read."""
+        try:
+            return self.of(path) if all(_key(part) in self._known for part in model_parts(path)) else None
+        except OSError:
+            return None
+
+    def read_again(self, file: Path, progress: Callable[[int], None] | None = None) -> tuple[str, str | None]:
+        """The sha256 of a file as it is now, and what was remembered of it, which stays as it was."""
+        key, now = _key(file), _sha256(file, progress)
+        before = self._known.get(key)
+        if key != _key(file):  # replaced while it was read
+            return now, None
+        if before is None:
+            self._known[key], self._fresh = now, True
+        return now, before
+
     def _of_file(self, path: Path, progress: Callable[[int], None] | None) -> str:
-        key = ":".join(map(str, signature(path)))
+        key = _key(path)
         if key not in self._known:
             self._known[key] = _sha256(path, progress)
             self._fresh = True
@@ -69,6 +86,10 @@ class Digests:
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(self._memory, json.dumps(self._known).encode())
             self._fresh = False
+
+
+def _key(path: Path) -> str:
+    return ":".join(map(str, signature(path)))
 
 
 def _sha256(path: Path, progress: Callable[[int], None] | None) -> str:

@@ -1,0 +1,71 @@
+"""What is stored of jobs, as the API shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from nodegraph.jobs import JobRecord
+from nodegraph.wire import Job, JobSummary, OutputRow
+
+
+def summary(job: JobRecord) -> JobSummary:
+    return JobSummary.model_validate(_summary(job))
+
+
+def whole(
+    job: JobRecord,
+    nodes: Mapping[str, Mapping[str, Any]],
+    questions: Mapping[str, Mapping[str, Any]],
+) -> Job:
+    """A job with all that is known of it."""
+    more = {
+        "inputs": job.inputs,
+        "outputs": {name: [shown_row(row) for row in rows] for name, rows in job.outputs.items()},
+        "nodes": nodes,
+        "wanted": job.wanted,
+        "exact": job.exact,
+        "seconds": job.seconds,
+        "questions": [_question(asked) for asked in questions.values()],
+        "retry_of": job.retry_of,
+    }
+    return Job.model_validate({**_summary(job), **more})
+
+
+def shown_row(row: Mapping[str, Any]) -> OutputRow:
+    """An output's row with the address of its file."""
+    return OutputRow(**row, url=artifact_url(row["digest"])) if "digest" in row else OutputRow(**row)
+
+
+def artifact_url(digest: str) -> str:
+    return f"/api/artifacts/{digest}"
+
+
+def _summary(job: JobRecord) -> dict[str, Any]:
+    pictures = (row for rows in job.outputs.values() for row in rows if str(row.get("media_type")).startswith("image/"))
+    picture = next(pictures, None)
+    return {
+        "id": job.id,
+        "state": job.state,
+        "url": f"/api/jobs/{job.id}",
+        "title": job.title,
+        "workflow_id": job.workflow_id,
+        "priority": job.priority,
+        "attempts": job.attempts,
+        "created": moment(job.created),
+        "started": moment(job.started),
+        "finished": moment(job.finished),
+        "reason": job.reason,
+        "error": job.error,
+        "thumbnail": artifact_url(picture["digest"]) + "/thumbnail" if picture else None,
+    }
+
+
+def _question(asked: Mapping[str, Any]) -> dict[str, Any]:
+    pictures = [None if row is None else shown_row(row) for row in asked.get("pictures", ())]
+    return {**asked, "pictures": pictures}
+
+
+def moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
