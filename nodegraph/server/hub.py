@@ -120,6 +120,7 @@ class Subscription:
         """What is to be shown now: previews not too often, the rest at once."""
         now = time.monotonic()
         due = []
+        self._previewed = {key: at for key, at in self._previewed.items() if now - at < _PREVIEW_SECONDS}
         for key, passing in list(self._passing.items()):
             if passing.picture is not None:
                 wait = self._previewed.get(key, 0.0) + _PREVIEW_SECONDS - now

@@ -36,7 +36,7 @@ def describe(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
     }
 
 
-Schemas = Mapping[tuple[type[BaseModel], str], dict[str, Any]]
+Schemas = Mapping[Any, dict[str, Any]]
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[Schemas, dict[str, Any]]:
@@ -83,8 +83,8 @@ def _parameters(found: Endpoint) -> list[dict[str, Any]]:
         for name, inner in schema["properties"].items():
             about = {"description": inner["description"]} if "description" in inner else {}
             parameters.append({"name": name, "in": "query", "required": name in required, "schema": inner, **about})
-    for name, about in found.headers.items():
-        parameters.append({"name": name, "in": "header", "schema": {"type": "string"}, "description": about})
+    for name, text in found.headers.items():
+        parameters.append({"name": name, "in": "header", "schema": {"type": "string"}, "description": text})
     return parameters
 
 
