@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from nodegraph import Artifact, Context, NodeError, node
+from nodegraph import Artifact, Context, NodeError, OldNode, migrate, node
 
 
 def _written(line: str) -> int:
@@ -75,3 +75,10 @@ def refuse(label: str) -> str:
     """Fail as nodes do."""
     _written(label)
     raise NodeError("This never works.", hint="Use another node.")
+
+
+@migrate("busy/toil", from_version=1)
+def toil_is_work(old: OldNode) -> None:
+    """`toil` was what `work` is now."""
+    old.rename("name", "label")
+    old.become("busy/work", version=1)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,17 +44,24 @@ class ServerProcess:
         self.env = {**os.environ, "PYTHONPATH": path, "BUSY_LOG": str(self.busy_log), **(env or {})}
         self.env.pop("NODEGRAPH_DATA", None)
         self.token: str | None = TOKEN
+        self.own_token = False
+        self.before: tuple[str, ...] = ()
         self.url = ""
         self.first_line = ""
 
     def start(self, seconds: float = 30.0) -> ServerProcess:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "nodegraph.cli", "serve", "--data", str(self.data), "--port", "0"]
-        if "--no-auth" not in self.arguments:
+        if "--no-auth" not in self.arguments and not self.own_token:
             command += ["--token", TOKEN]
         log = self.log.open("ab")
         self.process = subprocess.Popen(
-            [*command, *self.arguments], stdout=subprocess.PIPE, stderr=log, env=self.env, text=True, start_new_session=True
+            [*self.before, *command, *self.arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=self.env,
+            text=True,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline()
@@ -77,6 +85,19 @@ class ServerProcess:
         except HTTPError as error:
             status, kind, content = error.code, error.headers.get_content_type(), error.read()
         return status, json.loads(content) if kind.endswith("json") and content else content
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, seconds: float = 30.0
+    ) -> tuple[int, HTTPMessage, bytes]:
+        """One request as it is, on a connection of its own: status, headers, content."""
+        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=seconds)
+        given = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            connection.request(method, path, body, {**given, **(headers or {})})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
 
     def get(self, path: str) -> Any:
         """The answer to a GET that succeeds."""

@@ -107,7 +107,7 @@ async def test_previews_are_pictures_of_the_node_that_runs(server: ServerProcess
     workflow = json.loads(PICTURES.read_text())
     previews = []
     async with listening(server) as socket:
-        id_ = await asyncio.to_thread(server.submit, workflow, inputs={"prompt": "a panda", "seed": 5, "steps": 40})
+        id_ = await asyncio.to_thread(server.submit, workflow, inputs={"prompt": "a panda", "seed": 5, "steps": 20})
         async with asyncio.timeout(60):
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
