@@ -43,14 +43,18 @@ from nodegraph.sdk import (
 
 if TYPE_CHECKING:
     from nodegraph.api import Graph, Result, RunFailed, Session, StaleRevision, Untrusted, Workflow, load
+    from nodegraph.client import AsyncClient, Client
 
 _ON_DEMAND = ("Graph", "Result", "RunFailed", "Session", "StaleRevision", "Untrusted", "Workflow", "load")
+_CLIENTS = ("AsyncClient", "Client")
 
 __all__ = [
     "Artifact",
     "Asker",
+    "AsyncClient",
     "Buffer",
     "Cancelled",
+    "Client",
     "Codec",
     "Color",
     "Context",
@@ -94,4 +98,8 @@ def __getattr__(name: str) -> Any:
         from nodegraph import api
 
         return getattr(api, name)
+    if name in _CLIENTS:
+        from nodegraph import client
+
+        return getattr(client, name)
     raise AttributeError(f"module 'nodegraph' has no attribute {name!r}")

@@ -25,6 +25,7 @@ __all__ = [
     "Saved",
     "StaleRevision",
     "content_of",
+    "delete",
     "history",
     "keep_draft",
     "local_time",
@@ -85,6 +86,11 @@ def undo(path: str | Path, *, base: str | None = None, data: Path | None = None)
 def redo(path: str | Path, *, base: str | None = None, data: Path | None = None) -> dict[str, Any]:
     """Put what the last undo took out of the file. Raises StaleRevision, NoRevision, NotWritten."""
     return _saved_json(_revisions(data).redo(Path(path), base))
+
+
+def delete(path: str | Path, *, base: str | None = None, data: Path | None = None) -> dict[str, Any]:
+    """Remove the file; its history stays, and `undo` brings it back. Raises StaleRevision, NoRevision, NotWritten."""
+    return _saved_json(_revisions(data).delete(Path(path), base))
 
 
 def content_of(document: Document) -> Content:

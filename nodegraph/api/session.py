@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, roots, secrets_file, trust_file
 from nodegraph.engine import Engine, Freed, Library, RunOptions, RunResult
-from nodegraph.engine.engine import MEMORY_BYTES
+from nodegraph.engine.engine import MEMORY_BYTES, Usage
 from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
 from nodegraph.sdk.pack import Pack
-from nodegraph.store import Digests, DiskTier, Roots
+from nodegraph.store import Digests, DiskInfo, DiskTier, Roots
 from nodegraph.store.journal import Journal
 from nodegraph.store.secrets import Secrets
 from nodegraph.store.trust import Trust
@@ -119,10 +119,16 @@ class Session:
                 self._engine = self._post(engine.__aenter__()).result()
             return self._engine
 
-    async def pulse(self) -> None:
-        """Return when the engine's loop has had its turn; at once where nothing has run yet."""
-        if self._engine is not None and self._loop is not None:
-            await asyncio.wrap_future(self._post(asyncio.sleep(0)))
+    async def usage(self) -> Usage:
+        """What the engine keeps in memory. It returns when the engine's loop has had its turn, so it shows that it is alive."""
+        if self._engine is None or self._loop is None:
+            return Usage({}, [], 0, 0)
+        return await asyncio.wrap_future(self._post(self._engine.usage()))
+
+    def disk(self) -> DiskInfo | None:
+        """The state of the cache on disk; None where nothing has run yet, or nothing is kept there."""
+        disk = None if self._engine is None else self._engine.cache.disk
+        return None if disk is None else disk.info()
 
     def free(self) -> Freed:
         """Give memory back now: cached values (what is on disk stays there) and networks that nothing uses at the moment."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -177,9 +178,12 @@ class Workflow:
         readable = {use: node for use, node in found.items() if use.kind != "file" or roots.may_read(use.name, allow)}
         return unaccepted(self.session.trust, origin.keys, {**readable, **self._library_files()})
 
-    def accept(self, *, remember: bool = True) -> None:
-        """Trust the document with everything that it wants: from now on, and in other sessions where it is remembered."""
-        if remember and (found := self.wants()):
+    def accept(self, found: Mapping[Use, str] | None = None, *, remember: bool = True) -> None:
+        """Trust the document with everything that it wants: from now on, and in other sessions where it is remembered.
+
+        `found` is what it wants where it will run, if that is elsewhere.
+        """
+        if remember and (found := self.wants() if found is None else found):
             self.session.trust.accept(found, *self._origin.keys)
         self._origin.trusted = True
 
@@ -194,7 +198,7 @@ class Workflow:
                     found[Use("file", subgraph.file)] = f"subgraphs.{name}"
         return found
 
-    def _accepted(self) -> set[Use]:
+    def accepted(self) -> set[Use]:
         """What the document reaches for with a person's consent: given before, or by setting it here."""
         found, before = self._uses()
         if self._origin.trusted:
@@ -262,6 +266,7 @@ class Workflow:
         exact: bool = True,
         asker: Asker | None = None,
         priority: int = 0,
+        log: Callable[[str], logging.Logger] | None = None,
         allow: Sequence[str] = (),
         lock: bool = False,
         locked: bool = False,
@@ -280,7 +285,7 @@ class Workflow:
             self.session._started()
             return await asyncio.to_thread(workflow._with, await asyncio.wrap_future(self.session._post(found)))
         saver = workflow._saver(out)
-        options = RunOptions(listener, priority, exact, saver, saver is None, asker)
+        options = RunOptions(listener, priority, exact, saver, saver is None, asker, log)
         result = await self.session.run_async(plan, options, roots=self._roots(allow))
         return await asyncio.to_thread(workflow._checked, result, saver)
 
@@ -326,7 +331,7 @@ class Workflow:
         origin, document = self._origin, with_packs(self.document, self.session.catalog)
         saved = save_document(path, document, base=None if force else origin.seen.get(path), data=self.session.data)
         with contextlib.suppress(InvalidWorkflow):  # a subgraph's file that is not there is no reason not to save
-            if accepted := self._accepted():
+            if accepted := self.accepted():
                 self.session.trust.accept(accepted, str(path), saved.digest)
         self.document, origin.opened, origin.seen[path] = document, document, saved.digest
         if self.path is None or self.path.suffix.lower() in PICTURES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -15,11 +16,15 @@ def keep(folder: Path, data: bytes) -> str:
     """Put bytes into the folder and give their digest, `sha256:...`. Keeping them again changes nothing. Raises OSError."""
     digest = hashlib.sha256(data).hexdigest()
     path = _path(folder, digest)
-    if not (path.is_file() and path.stat().st_size == len(data)):
+    try:
+        is_there = path.stat().st_size == len(data)
+        if is_there:
+            os.utime(path)  # somebody wants it now: no upkeep may take it for a leftover
+    except FileNotFoundError:  # never there, or taken away at this very moment
+        is_there = False
+    if not is_there:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
-    else:
-        path.touch()  # somebody wants it now: no upkeep may take it for a leftover
     return f"sha256:{digest}"
 
 

@@ -42,6 +42,17 @@ def place(data: bytes, media_type: str, template: str, fields: Mapping[str, Any]
     """
     digest = hashlib.sha256(data).hexdigest()
     relative = file_name(template, {**fields, "digest": digest[:8]}) + SUFFIXES.get(media_type, ".bin")
+    return _placed(data, digest, relative, folder)
+
+
+def place_as(data: bytes, name: str, folder: Path) -> Placed:
+    """The same under a name that was made of a template elsewhere. Whatever it is, the file ends up below `folder`."""
+    digest = hashlib.sha256(data).hexdigest()
+    parts = [part for part in map(_safe, re.split(r"[/\\]", name)) if part]
+    return _placed(data, digest, "/".join(parts) or digest[:8], folder)
+
+
+def _placed(data: bytes, digest: str, relative: str, folder: Path) -> Placed:
     path, number = folder / relative, 2
     while path.exists():
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:

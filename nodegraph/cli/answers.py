@@ -32,12 +32,17 @@ def asker(answers: Mapping[str, str], console: Console, pause: Callable[[], Abst
         if given is not None:
             return _index(given, question)
         if not at_terminal:
-            hint = f"Answer beforehand: --answer {question.node.partition('/')[0]}=N."
-            raise NodeError(f"A person has to decide here: {question.text}", hint=hint)
+            raise nobody(question)
         with pause():
             return await _ask(question, console)
 
     return answer
+
+
+def nobody(question: Question) -> NodeError:
+    """There is nobody to ask."""
+    hint = f"Answer beforehand: --answer {question.node.partition('/')[0]}=N."
+    return NodeError(f"A person has to decide here: {question.text}", hint=hint)
 
 
 def _names(path: str) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from nodegraph.cli.server_option import Server, ServerCommand
+
 app = typer.Typer(
     help="Typed node graphs for latent diffusion: run JSON workflows, check them, see what nodes there are.",
     no_args_is_help=True,
@@ -40,6 +42,8 @@ app.add_typer(cache, name="cache")
 
 model_files = typer.Typer(help="See, add and verify models.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(model_files, name="models")
+jobs = typer.Typer(help="See, cancel and retry a server's jobs.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(jobs, name="jobs")
 secret = typer.Typer(help="Keep secrets that nodes read by name.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(secret, name="secret")
 
@@ -52,6 +56,7 @@ def root(
 
 
 @app.command(
+    cls=ServerCommand,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     epilog="A workflow's own inputs are options too: `nodegraph run FILE --help` lists them.",
 )
@@ -84,6 +89,8 @@ def run(
     trust: Annotated[
         bool, typer.Option("--trust", help="Accept the secrets, files, permissions and packs that the workflow uses.")
     ] = False,
+    server: Server = None,
+    detach: Annotated[bool, typer.Option("--detach", help="With --server: print the job's id and do not wait for it.")] = False,
     data: Data = None,
     models: Models = None,
     help_: Annotated[bool, typer.Option("--help", "-h", help="Show this, and the workflow's own inputs.")] = False,
@@ -112,7 +119,13 @@ def run(
         trust=trust,
         lock=lock,
         locked=locked,
+        server=server,
+        detach=detach,
     )
+    if server is not None:
+        from nodegraph.cli.run_on_server import run_on_server
+
+        raise typer.Exit(run_on_server(options))
     raise typer.Exit(run_command(options))
 
 
@@ -494,3 +507,58 @@ def models_verify(
     from nodegraph.cli.models import verify_command
 
     raise typer.Exit(verify_command(name, json, data, models or []))
+
+
+@jobs.command("list", cls=ServerCommand)
+def jobs_list(
+    state: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", help="Only those in this state; may be repeated.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 20,
+    server: Server = None,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """List jobs, the newest first."""
+    from nodegraph.cli.jobs import list_command
+
+    raise typer.Exit(list_command(server, json, data, state or [], limit))
+
+
+@jobs.command("show", cls=ServerCommand)
+def jobs_show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `nodegraph jobs list` shows it.")],
+    server: Server = None,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Show a job: its state, its inputs, what it gave, and why it failed."""
+    from nodegraph.cli.jobs import show_command
+
+    raise typer.Exit(show_command(server, json, data, id_))
+
+
+@jobs.command("cancel", cls=ServerCommand)
+def jobs_cancel(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `nodegraph jobs list` shows it.")],
+    server: Server = None,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Cancel a job. One that runs stops after the step that it is at."""
+    from nodegraph.cli.jobs import cancel_command
+
+    raise typer.Exit(cancel_command(server, json, data, id_))
+
+
+@jobs.command("retry", cls=ServerCommand)
+def jobs_retry(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A job that failed or was cancelled.")],
+    server: Server = None,
+    json: Json = False,
+    data: Data = None,
+) -> None:
+    """Queue a job once more that did not succeed. What was finished is not computed again."""
+    from nodegraph.cli.jobs import retry_command
+
+    raise typer.Exit(retry_command(server, json, data, id_))

@@ -25,9 +25,13 @@ def ask_for_consent(workflow: Workflow, trust: bool, paths: Sequence[str], conso
     if trust:
         workflow.accept()
         return
-    wants = workflow.wants(paths)
-    if not wants:
-        return
+    if wants := workflow.wants(paths):
+        agree(wants, console)
+        workflow.accept()
+
+
+def agree(wants: Mapping[Use, str], console: Console | None) -> None:
+    """Go on only if the person at the terminal accepts this. Raises InvalidWorkflow."""
     if console is None or not (console.is_terminal and sys.stdin.isatty()):
         first, *rest = Untrusted(wants).problems
         raise InvalidWorkflow([replace(first, hint=_HINT), *rest])
@@ -37,7 +41,6 @@ def ask_for_consent(workflow: Workflow, trust: bool, paths: Sequence[str], conso
         "yes",
     ):
         raise InvalidWorkflow([replace(told(wants)[0], message="You did not accept what this workflow wants.", node=None)])
-    workflow.accept()
 
 
 def show_wants(wants: Mapping[Use, str], console: Console) -> None:

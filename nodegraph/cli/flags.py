@@ -35,6 +35,8 @@ OWN_OPTIONS = frozenset(
         "lock",
         "locked",
         "trust",
+        "server",
+        "detach",
     }
 )
 """What `run` itself takes. A workflow's input of such a name is set with --set."""

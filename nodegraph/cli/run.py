@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from rich.text import Text
 
 from nodegraph.api.forecast import forecast_workflow
 from nodegraph.api.libraries import hush_libraries
 from nodegraph.api.locking import require_lock
-from nodegraph.api.outputs import Rows
 from nodegraph.api.paths import DISK_BYTES
 from nodegraph.api.session import Session
-from nodegraph.api.workflow import Result, RunFailed, Workflow, load
+from nodegraph.api.workflow import RunFailed, Workflow, load
 from nodegraph.artifacts import check_writable
 from nodegraph.cli.answers import asker
 from nodegraph.cli.consent import ask_for_consent
@@ -24,10 +20,11 @@ from nodegraph.cli.interrupt import Interrupts
 from nodegraph.cli.live import view
 from nodegraph.cli.migrate import tell_changes
 from nodegraph.cli.plan import looking, show_plan
-from nodegraph.cli.show import DONE, FAILED, duration, print_json, print_problems, refuse, stderr, stdout, table
+from nodegraph.cli.report import Outcome, in_order, report
+from nodegraph.cli.show import print_json, refuse, stderr
 from nodegraph.cli.verify import check_lock_place, digesting, lock_in_words, note_json, put_lock, show_notes
 from nodegraph.graph import node_spec
-from nodegraph.graph.values import describe_schema, shown
+from nodegraph.graph.values import describe_schema
 from nodegraph.graph.verifying import Difference
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem, nearest
 
@@ -53,6 +50,8 @@ class RunOptions:
     trust: bool = False
     lock: bool = False
     locked: bool = False
+    server: str | None = None
+    detach: bool = False
 
 
 def run_command(options: RunOptions) -> int:
@@ -71,7 +70,7 @@ def run_command(options: RunOptions) -> int:
             except PackError as error:
                 return refuse([Problem("broken_pack", str(error))], options.json)
             except KeyboardInterrupt:
-                return _cancelled(options, interrupts)
+                return cancelled(options, interrupts)
     except KeyboardInterrupt:  # while the session was closing
         return interrupts.code
 
@@ -81,7 +80,7 @@ def _session(options: RunOptions) -> Session:
     return Session(options.data, models=options.models, disk_bytes=disk_bytes)
 
 
-def _cancelled(options: RunOptions, interrupts: Interrupts) -> int:
+def cancelled(options: RunOptions, interrupts: Interrupts) -> int:
     if options.json:
         print_json({"status": "cancelled"})
     console = stderr()
@@ -91,7 +90,7 @@ def _cancelled(options: RunOptions, interrupts: Interrupts) -> int:
 
 def _run(options: RunOptions, session: Session) -> int:
     workflow, paths = configured(options.file, options.inputs, options.settings, session)
-    _check_answers(options, workflow)
+    check_answers(options, workflow)
     ask_for_consent(workflow, options.trust, paths, None if options.json else stderr())
     notes = _check_lock(options, workflow)
     wanted, exact = options.only or None, not options.batched
@@ -120,18 +119,23 @@ def _run(options: RunOptions, session: Session) -> int:
             result = failed.result
     if options.lock and result.run.status == "succeeded" and (problems := put_lock(workflow, result)):
         result = replace(result, run=replace(result.run, status="failed", problems=problems))
-    return _report(options, notes, result, _in_order(result.files, [output.name for output in plan.wanted]))
+    problems = result.run.problems
+    ok = not problems and result.run.status == "succeeded"
+    locked = options.lock and ok
+    outcome = Outcome(
+        "succeeded" if ok else "failed",
+        in_order(result.files, plan),
+        result.inputs,
+        result.nodes,
+        result.run.seconds,
+        problems,
+        {**({"notes": note_json(notes)} if notes else {}), **({"locked": str(options.file)} if locked else {})},
+        f"{options.file} is locked: {lock_in_words(result)}" if locked else "",
+    )
+    return report(outcome, options.json, options.explain)
 
 
-def _in_order(files: Rows, names: list[str]) -> Rows:
-    """Outputs in the order of the interface, not in the one in which they came. A node's outputs follow under NODE.OUTPUT."""
-    place = {name: i for i, name in enumerate(names)}
-    return {
-        name: files[name] for name in sorted(files, key=lambda name: place.get(name, place.get(name.rpartition(".")[0], 0)))
-    }
-
-
-def _check_answers(options: RunOptions, workflow: Workflow) -> None:
+def check_answers(options: RunOptions, workflow: Workflow) -> None:
     """Every answer is for a node of the workflow, or for one inside of it. Raises InvalidWorkflow."""
     nodes = workflow.document.nodes
     unknown = [name for name in options.answers if name.partition("/")[0].partition("[")[0] not in nodes]
@@ -192,53 +196,3 @@ def _check_lock(options: RunOptions, workflow: Workflow) -> list[Difference]:
     if not options.json:
         show_notes(notes)
     return notes
-
-
-def _report(options: RunOptions, notes: list[Difference], result: Result, saved: Rows) -> int:
-    problems, nodes = result.run.problems, result.nodes
-    ok = not problems and result.run.status == "succeeded"
-    if options.json:
-        report: dict[str, Any] = {
-            "status": "succeeded" if ok else "failed",
-            "outputs": saved,
-            "inputs": result.inputs,
-            "nodes": nodes,
-        }
-        report["seconds"] = round(result.run.seconds, 3)
-        if notes:
-            report["notes"] = note_json(notes)
-        if ok and options.lock:
-            report["locked"] = str(options.file)
-        if problems:
-            report["problems"] = [problem.to_json() for problem in problems]
-        print_json(report)
-        return DONE if ok else FAILED
-    if options.explain:
-        _explain(nodes)
-    if problems:
-        print_problems(problems, "The run did not succeed.")
-    for name, rows in saved.items():
-        for row in rows:
-            print(_line(name, row))
-    if ok and options.lock:
-        stderr().print(Text(f"{options.file} is locked: {lock_in_words(result)}", style="dim"))
-    if ok:
-        computed = sum(node["state"] == "computed" for node in nodes.values())
-        stderr().print(Text(f"{duration(result.run.seconds * 1e3)}, {computed} nodes computed", style="dim"))
-    return DONE if ok else FAILED
-
-
-def _line(name: str, row: dict[str, Any]) -> str:
-    """One output as a line: the path of a file, else what it is."""
-    if "path" in row:
-        return str(row["path"])
-    return f"{name}: {shown(row['value'])}" if "value" in row else f"{name}: {row['type']}"
-
-
-def _explain(nodes: dict[str, dict[str, Any]]) -> None:
-    rows = table("node", "state", "ms", "why", right=["ms"])
-    styles = {"computed": "green", "hit": "blue", "failed": "red", "skipped": "red"}
-    for name, row in nodes.items():
-        ms = f"{row['ms']:.1f}" if row["ms"] else ""
-        rows.add_row(name, Text(row["state"], style=styles.get(row["state"], "dim")), ms, row["reason"])
-    stdout().print(rows)

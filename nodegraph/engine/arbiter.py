@@ -24,6 +24,7 @@ class Arbiter:
         self.loading_seconds = 0.0  # how long loading has taken, all in all
         self._resident: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._pinned: set[Hashable] = set()
+        self.sizes: tuple[tuple[str, int], ...] = ()  # what is resident, by kind of recipe; for other threads to read
 
     @property
     def used_bytes(self) -> int:
@@ -42,6 +43,7 @@ class Arbiter:
         self._resident[recipe] = (network, size)
         if self._budget_bytes is not None:
             self._shrink_to(self._budget_bytes)
+        self._publish()
         return network
 
     def unpin(self) -> None:
@@ -52,8 +54,12 @@ class Arbiter:
         """Let every network go that the running node has not asked for, and give the memory back: how many bytes it was."""
         before = self.used_bytes
         self._shrink_to(0)
+        self._publish()
         self._adapter.release(self.device)
         return before - self.used_bytes
+
+    def _publish(self) -> None:
+        self.sizes = tuple((type(recipe).__name__, size) for recipe, (_, size) in self._resident.items())
 
     def _shrink_to(self, budget_bytes: int) -> None:
         for recipe in [recipe for recipe in self._resident if recipe not in self._pinned]:

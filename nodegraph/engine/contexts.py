@@ -21,6 +21,8 @@ def context_of(engine: Engine, call: Call) -> Context:
     context = Context(node=call.path, is_cancelled=lambda: call.abandoned, asker=run.options.asker)
     context.picture_of = partial(_picture, engine, call)
     context.scratch_root = scratch_of(engine, call)
+    if run.options.log is not None:
+        context.log = run.options.log(call.path)
     if run.listener is not None:
         context.on_progress = lambda done, total: _post(engine, run.on_progress, call, done, total)
     if run.listener is not None or journal is not None:

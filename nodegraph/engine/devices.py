@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import gc
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nodegraph.engine.arbiter import Arbiter
 from nodegraph.engine.batching import BatchLimits
@@ -35,6 +36,16 @@ class _Device:
     place: Workplace
 
 
+class DeviceUse(NamedTuple):
+    """A device's memory in bytes, None where it cannot tell, and the networks that are resident there: kind and bytes."""
+
+    name: str
+    kind: str
+    free: int | None
+    total: int | None
+    networks: tuple[tuple[str, int], ...]
+
+
 class Devices:
     """Made with the first call of the gpu lane; `budget_bytes` is for the networks on each device."""
 
@@ -42,6 +53,7 @@ class Devices:
         self._engine, self.adapter = engine, adapter
         self._loop = asyncio.get_running_loop()
         self._devices = [self._opened(device, budget_bytes) for device in adapter.lanes()]
+        self.calls: Counter[int] = Counter()  # that were performed, by how many there were at once
 
     def _opened(self, device: Any, budget_bytes: int | None) -> _Device:
         engine, adapter = self._engine, self.adapter
@@ -72,6 +84,7 @@ class Devices:
     def _done(self, place: Workplace, call: Call, outcome: Outcome) -> None:
         """A device's thread is done with a call; where the device itself is not, what follows there need not wait for it."""
         engine = self._engine
+        self.calls[outcome.batch] += 1
         if outcome.pending is not None:
             outcome.cost = engine.costs.known(call.spec) or _DEVICE_SECONDS
             outcome.timing = engine.spawn(self._timed(place, call, outcome, outcome.pending))
@@ -108,6 +121,15 @@ class Devices:
             asyncio.run_coroutine_threadsafe(leave(), self._loop).result(timeout=30)
         gc.collect()
         self.adapter.release(device)
+
+    async def uses(self) -> list[DeviceUse]:
+        """What is in each device's memory. The devices are asked on a thread, for a driver may take its time."""
+        return await asyncio.to_thread(lambda: [self._use(device.place.arbiter) for device in self._devices])
+
+    def _use(self, arbiter: Arbiter) -> DeviceUse:
+        device, adapter = arbiter.device, self.adapter
+        free, total = adapter.free_bytes(device), adapter.total_bytes(device)
+        return DeviceUse(str(device), str(device).partition(":")[0], free, total, arbiter.sizes)
 
     async def drop_networks(self) -> int:
         """Let every network go that nothing is using at the moment: how many bytes it was."""

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -22,7 +23,7 @@ from nodegraph.engine.coding import Coder
 from nodegraph.engine.contexts import context_of, scratch_of
 from nodegraph.engine.costs import Costs
 from nodegraph.engine.device import DeviceAdapter, installed_adapter
-from nodegraph.engine.devices import Devices
+from nodegraph.engine.devices import Devices, DeviceUse
 from nodegraph.engine.explain import History, reason_for_miss
 from nodegraph.engine.extent import Extents
 from nodegraph.engine.keys import Hasher, digest
@@ -68,6 +69,15 @@ class Freed(NamedTuple):
 
     value_bytes: int
     network_bytes: int
+
+
+class Usage(NamedTuple):
+    """Bytes of cached values by device ("": the host's memory); each device; batches of calls on devices, and their calls."""
+
+    values: dict[str, int]
+    devices: Sequence[DeviceUse]
+    batches: int
+    calls: int
 
 
 class Engine:
@@ -330,6 +340,14 @@ class Engine:
     def _packs_digest(self) -> str:
         """The digest of every node type's revision."""
         return digest("\0".join(f"{name} {spec.revision}" for name, spec in sorted(self.library.catalog.nodes.items())))
+
+    # ---- what it takes ----
+
+    async def usage(self) -> Usage:
+        """What the engine keeps in memory at the moment, and how its calls were batched."""
+        devices, calls = ([], Counter()) if self._devices is None else (await self._devices.uses(), self._devices.calls)
+        batches = round(sum(count / size for size, count in calls.items()))
+        return Usage(dict(self.memory.used_by_device), devices, batches, calls.total())
 
     # ---- letting go ----
 

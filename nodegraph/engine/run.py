@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ _SLICE_SECONDS = 0.005  # cheap nodes run inline this long before the loop gets 
 class RunOptions:
     """How a run is to go. `receiver` is handed every output as it comes; with `keep` the run holds them to its end too.
 
-    `exact` runs never share a batch; `asker` is asked where a node wants a person's decision.
+    `exact` runs never share a batch; `asker` is asked where a node wants a person's decision; `log` gives a node its logger.
     """
 
     listener: ev.Listener | None = None
@@ -56,6 +56,7 @@ class RunOptions:
     receiver: Receiver | None = None
     keep: bool = True
     asker: Asker | None = None
+    log: Callable[[str], logging.Logger] | None = None
 
 
 class Run:

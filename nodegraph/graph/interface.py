@@ -91,9 +91,14 @@ def grouped(inputs: Iterable[PublicInput]) -> dict[str, list[PublicInput]]:
     return {name: items for name, items in found.items() if items}
 
 
-def with_inputs(document: Document, catalog: Catalog, values: Mapping[str, Any]) -> Document:
-    """A copy of the document with public inputs set. Raises InvalidWorkflow for unknown names and values that do not fit."""
-    known = public_inputs(document, catalog)
+def with_inputs(
+    document: Document, catalog: Catalog, values: Mapping[str, Any], known: Mapping[str, PublicInput] | None = None
+) -> Document:
+    """A copy of the document with public inputs set. Raises InvalidWorkflow for unknown names and values that do not fit.
+
+    `known` are the document's public inputs, for whoever has them already.
+    """
+    known = public_inputs(document, catalog) if known is None else known
     problems: list[Problem] = []
     changed = document.model_copy(update={"nodes": dict(document.nodes)})
     for name, value in values.items():

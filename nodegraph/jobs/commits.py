@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sqlite3
 import threading
@@ -18,16 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from nodegraph.jobs.events import LoggedEvent, add_event
-from nodegraph.jobs.schema import SCHEMA, VERSION
+from nodegraph.jobs.opening import StoreFailed, failure, open_file
 
 T = TypeVar("T")
 
 _MOST_AT_ONCE = 200
-_BUSY_SECONDS = 10.0
-
-
-class StoreFailed(Exception):
-    """The job store could not be read or written: a full disk, a folder that is read-only, a damaged file."""
+_OF_ONE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError)
+_READERS = 2  # a search does not hold up who asks for one job
 
 
 class Transaction:
@@ -56,41 +52,52 @@ class Commits:
         self.path, self.told = path, told
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # prompts are in it: for the user alone
-            self._writer = _opened(path)
-            self._reader = _opened(path)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreFailed(f"{path} cannot be opened: {_why(error)}.") from None
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="nodegraph-jobs-read")
+        self._closed = False
+        self.timed: Callable[[float], None] | None = None
+        """Hears how many seconds each transaction took, on the writing thread."""
+        self._writer, *readers = open_file(path, 1 + _READERS)
+        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        for reader in readers:
+            self._idle.put(reader)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="nodegraph-jobs-read")
         self._thread = threading.Thread(target=self._write_on, name="nodegraph-jobs-write", daemon=True)
         self._thread.start()
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` in a transaction; when this returns it is on disk. Raises StoreFailed, and what `work` raises."""
+        if self._closed:
+            raise StoreFailed(f"{self.path} is closed.")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Work(work, future))
         return await asyncio.shield(future)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` finds. Raises StoreFailed."""
+        if self._closed:
+            raise StoreFailed(f"{self.path} is closed.")
 
         def do() -> T:
+            connection = self._idle.get()
             try:
-                return work(self._reader)
+                return work(connection)
             except sqlite3.Error as error:
-                raise StoreFailed(f"{self.path} cannot be read: {_why(error)}.") from None
+                raise failure(self.path, error, "read") from None
+            finally:
+                self._idle.put(connection)
 
         return await self._loop.run_in_executor(self._readers, do)
 
     async def close(self) -> None:
         """Commit what is queued and let the file go."""
+        if self._closed:
+            return
+        self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._readers.shutdown()
+        for _ in range(_READERS):
+            self._idle.get().close()
         self._writer.close()
-        self._reader.close()
 
     # ---- the writing thread ----
 
@@ -106,13 +113,19 @@ class Commits:
                     last = True
                     break
                 batch.append(more)
-            self._loop.call_soon_threadsafe(self._settle, *self._commit(batch))
+            began = time.perf_counter()
+            settled = self._commit(batch)
+            if self.timed is not None:
+                self.timed(time.perf_counter() - began)
+            with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
+                self._loop.call_soon_threadsafe(self._settle, *settled)
             if last:
                 return
 
     def _commit(self, batch: Sequence[_Work]) -> tuple[list[tuple[_Work, Any, BaseException | None]], list[LoggedEvent]]:
         """All of a batch in one transaction. What one of them raises undoes only its own changes."""
-        connection, done, events = self._writer, [], list[LoggedEvent]()
+        connection, events = self._writer, list[LoggedEvent]()
+        done: list[tuple[_Work, Any, BaseException | None]] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
             for work in batch:
@@ -121,18 +134,18 @@ class Commits:
                 try:
                     done.append((work, work.do(transaction), None))
                     events += transaction.events
-                except sqlite3.OperationalError:  # a full disk concerns all of them
-                    raise
                 except Exception as error:
+                    if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_ONE):
+                        raise  # a full disk, or a damaged file, concerns all of them
                     connection.execute("ROLLBACK TO work")
                     done.append((work, None, error))
                 connection.execute("RELEASE work")
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            failure = StoreFailed(f"{self.path} cannot be written: {_why(error)}.")
+            failed = failure(self.path, error, "written")
             with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back already
                 connection.execute("ROLLBACK")
-            return [(work, None, failure) for work in batch], []
+            return [(work, None, failed) for work in batch], []
         return done, events
 
     def _settle(self, done: Sequence[tuple[_Work, Any, BaseException | None]], events: Sequence[LoggedEvent]) -> None:
@@ -145,19 +158,3 @@ class Commits:
                 work.future.set_exception(error)
             else:
                 work.future.set_result(result)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise StoreFailed(f"{path} was made by a newer nodegraph. Use that one, or another data folder.")
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    return connection
-
-
-def _why(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -29,17 +29,19 @@ def events_after(connection: sqlite3.Connection, seq: int, limit: int) -> list[L
     return [LoggedEvent(number, job, _numbered(number, text)) for number, job, text in connection.execute(query, (seq, limit))]
 
 
+def events_of(connection: sqlite3.Connection, job: str, seq: int, limit: int) -> list[LoggedEvent]:
+    """A job's events after one, the oldest first."""
+    query = "SELECT seq, job, text FROM events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?"
+    rows = connection.execute(query, (job, seq, limit))
+    return [LoggedEvent(number, job, _numbered(number, text)) for number, job, text in rows]
+
+
 def bounds(connection: sqlite3.Connection) -> tuple[int, int]:
     """The number before the oldest event that is kept, and the number of the latest that ever was."""
     (first,) = connection.execute("SELECT MIN(seq) FROM events").fetchone()
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     last = int(row[0]) if row else 0
     return (int(first) - 1 if first is not None else last), last
-
-
-def forget_events(connection: sqlite3.Connection, keep: int) -> None:
-    """Drop the oldest events so that `keep` stay."""
-    connection.execute("DELETE FROM events WHERE seq <= (SELECT MAX(seq) FROM events) - ?", (keep,))
 
 
 def _numbered(seq: int, body: str) -> str:

@@ -38,7 +38,7 @@ class Ended(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which jobs to list. `text` is looked for in typed texts, the others are exact."""
+    """Which jobs to list. `text` is looked for in typed texts, `model` in names of models; the others are exact."""
 
     states: Sequence[str] = ()
     workflow_id: str | None = None
@@ -46,6 +46,8 @@ class Filter(NamedTuple):
     model: str | None = None
     seed: str | None = None
     node: str | None = None
+    created_after: float | None = None
+    created_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,9 @@ def record(row: Sequence[Any]) -> JobRecord:
 def job(connection: sqlite3.Connection, id_: str) -> JobRecord | None:
     row = connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (id_,)).fetchone()
     return None if row is None else record(row)
+
+
+def count(connection: sqlite3.Connection, state: str) -> int:
+    """How many jobs are in a state; costs the same however many there are."""
+    row = connection.execute("SELECT jobs FROM counts WHERE state = ?", (state,)).fetchone()
+    return 0 if row is None else int(row[0])

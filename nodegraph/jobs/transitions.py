@@ -13,20 +13,33 @@ from typing import Any
 
 from nodegraph.jobs.commits import Transaction
 from nodegraph.jobs.ids import new_id
-from nodegraph.jobs.records import COLUMNS, Ended, JobRecord, NewJob, job, record
+from nodegraph.jobs.records import COLUMNS, Ended, JobRecord, NewJob, count, job, record
+from nodegraph.jobs.words import add_words
+from nodegraph.wire.jobs import with_url
 
 MOST_CRASHES = 2
 """Workers that may die with a job that they run alone before the job is given up."""
 
-_FIRST = f"SELECT {COLUMNS} FROM jobs WHERE state = 'queued' ORDER BY priority DESC, rank LIMIT 1"
+_FIRST = f"SELECT {COLUMNS} FROM jobs WHERE state = 'queued' AND (alone = 0 OR ?) ORDER BY priority DESC, rank LIMIT 1"
 
 
-def add(tx: Transaction, new: NewJob) -> JobRecord:
-    """Queue a job."""
-    id_ = new_id()
+class QueueFull(Exception):
+    """As many jobs wait as may."""
+
+
+class NotNow(Exception):
+    """What was asked for does not fit the state that the job is in; the text says why."""
+
+
+def add(tx: Transaction, new: NewJob, most_queued: int | None = None) -> JobRecord:
+    """Queue a job. Raises QueueFull where so many wait already."""
+    if most_queued is not None and count(tx.connection, "queued") >= most_queued:
+        raise QueueFull
+    (latest,) = tx.connection.execute("SELECT MAX(id) FROM jobs").fetchone()
+    id_ = new_id(latest)
     tx.connection.execute(
         "INSERT INTO jobs (id, state, priority, rank, title, workflow_id, exact, wanted, inputs, webhook, retry_of, created)"
-        " VALUES (?, 'queued', ?, (SELECT COALESCE(MAX(rank), 0) + 1 FROM jobs WHERE state IN ('queued', 'paused')),"
+        " VALUES (?, 'queued', ?, (SELECT COALESCE(MAX(rank), 0) + 1 FROM jobs),"
         " ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_,
@@ -44,16 +57,20 @@ def add(tx: Transaction, new: NewJob) -> JobRecord:
     tx.connection.execute("INSERT INTO documents VALUES (?, ?)", (id_, zlib.compress(new.document.encode(), 1)))
     tx.connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", [(*mark, id_) for mark in new.marks])
     if new.text:
-        tx.connection.execute("INSERT INTO texts (job, text) VALUES (?, ?)", (id_, new.text))
-    tx.event("job_queued", id_, state="queued", title=new.title, priority=new.priority)
+        add_words(tx.connection, id_, new.text)
+    about = {"title": new.title, "priority": new.priority, **({"retry_of": new.retry_of} if new.retry_of else {})}
+    tx.event("job_queued", id_, state="queued", reason="", **about)
     return _again(tx, id_)
 
 
-def claim(tx: Transaction, worker: str, running: int) -> JobRecord | None:
-    """The next job for a worker that runs so many already, or None. A job under suspicion waits for an empty worker."""
+def claim(tx: Transaction, worker: str, running: int, suspects: bool = True) -> JobRecord | None:
+    """The next job for a worker that runs so many already, or None. A job under suspicion waits for an empty worker.
+
+    A worker that takes no `suspects` goes on with the next that is none.
+    """
     if paused(tx):
         return None
-    row = tx.connection.execute(_FIRST).fetchone()
+    row = tx.connection.execute(_FIRST, (suspects,)).fetchone()
     found = None if row is None else record(row)
     if found is None or (found.alone and running):
         return None
@@ -72,7 +89,7 @@ def finish(tx: Transaction, id_: str, attempt: int, ended: Ended) -> JobRecord |
     if found is None or found.state != "running" or found.attempts != attempt:
         return None
     if ended.state == "cancelled" and found.stopping == "paused":
-        return _set(tx, id_, "paused", reason="paused", outputs=ended)
+        return _set(tx, id_, "paused", reason="paused")
     return _end(tx, id_, ended.state, ended=ended)
 
 
@@ -151,6 +168,42 @@ def pause_queue(tx: Transaction, on: bool) -> None:
     tx.event("queue_paused" if on else "queue_resumed")
 
 
+def cancel_queued(tx: Transaction, most: int) -> list[JobRecord]:
+    """Cancel jobs that wait, the next ones first, but no more than so many at once."""
+    query = f"SELECT {COLUMNS} FROM jobs WHERE state = 'queued' ORDER BY priority DESC, rank LIMIT ?"
+    waiting = [record(row) for row in tx.connection.execute(query, (most,)).fetchall()]
+    return [_end(tx, found.id, "cancelled") for found in waiting]
+
+
+def retry(tx: Transaction, id_: str, most_queued: int | None = None) -> JobRecord | None:
+    """Queue a job that did not succeed once more, as a new one: what was finished then comes from the cache.
+
+    Raises NotNow for other jobs, QueueFull.
+    """
+    found = job(tx.connection, id_)
+    if found is None:
+        return None
+    if found.state not in ("failed", "cancelled"):
+        raise NotNow(f"The job is {found.state}: only one that failed or was cancelled can be tried again.")
+    (document,) = tx.connection.execute("SELECT document FROM documents WHERE job = ?", (id_,)).fetchone()
+    text = tx.connection.execute("SELECT text FROM words WHERE job = ?", (id_,)).fetchone()
+    marks = tx.connection.execute("SELECT kind, value FROM marks WHERE job = ?", (id_,)).fetchall()
+    new = NewJob(
+        document=zlib.decompress(document).decode(),
+        title=found.title,
+        inputs=found.inputs,
+        wanted=found.wanted,
+        workflow_id=found.workflow_id,
+        priority=found.priority,
+        exact=found.exact,
+        webhook=found.webhook,
+        retry_of=id_,
+        marks=marks,
+        text="" if text is None else text[0],
+    )
+    return add(tx, new, most_queued)
+
+
 def _ask_to_stop(tx: Transaction, id_: str, goal: str, at_once: Sequence[str]) -> JobRecord | None:
     found = job(tx.connection, id_)
     if found is None or (found.state != "running" and found.state not in at_once):
@@ -168,7 +221,7 @@ def _stop(tx: Transaction, found: JobRecord) -> JobRecord:
     return _end(tx, found.id, "cancelled") if found.stopping == "cancelled" else _set(tx, found.id, "paused", reason="paused")
 
 
-def _set(tx: Transaction, id_: str, state: str, *, reason: str, outputs: Ended | None = None) -> JobRecord:
+def _set(tx: Transaction, id_: str, state: str, *, reason: str) -> JobRecord:
     """A job that has not ended goes to another state."""
     tx.connection.execute(
         "UPDATE jobs SET state = ?, reason = ?, worker = NULL, stopping = NULL WHERE id = ?", (state, reason, id_)
@@ -206,7 +259,8 @@ def _end(
                 kept = (row["digest"], row["media_type"], row["bytes"], tx.now)
                 tx.connection.execute("INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?)", kept)
                 tx.connection.execute("INSERT OR IGNORE INTO job_artifacts VALUES (?, ?)", (id_, row["digest"]))
-    tx.event("job_finished", id_, state=state, reason=reason, outputs=outputs, **({"error": error} if error else {}))
+    shown = {name: [with_url(row) for row in rows] for name, rows in outputs.items()}
+    tx.event("job_finished", id_, state=state, reason=reason, outputs=shown, **({"error": error} if error else {}))
     return _again(tx, id_)
 
 

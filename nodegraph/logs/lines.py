@@ -17,6 +17,8 @@ LONGEST = 2000
 FIELDS = "nodegraph_fields"
 """The attribute of our records that holds their fields; other libraries' records have none."""
 
+_LONGEST_NAME = 120  # of events and loggers; escaped, both still fit
+_SHORTEST = 8  # characters that a text is cut down to
 _ROOM = "nodegraph."
 _BARE = re.compile(r"[^\s\"'=\\{}\[\],]+")
 _OWN = ("at", "level", "logger", "event")
@@ -43,8 +45,8 @@ def _row(record: logging.LogRecord) -> dict[str, Any]:
     at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields = getattr(record, FIELDS, None)
     event, more = (record.msg, fields) if isinstance(fields, dict) else ("log", {"message": _message(record)[:LONGEST]})
-    name = record.name.removeprefix(_ROOM)
-    row = {"at": at, "level": record.levelname.lower(), "logger": name, "event": str(event)[:LONGEST]}
+    name = record.name.removeprefix(_ROOM)[:_LONGEST_NAME]
+    row = {"at": at, "level": record.levelname.lower(), "logger": name, "event": str(event)[:_LONGEST_NAME]}
     if record.exc_info and record.exc_info[1] is not None:
         more = {**more, **error_fields(record.exc_info[1], record.exc_info[2])}
     for key, value in more.items():
@@ -63,16 +65,14 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _fitted(row: dict[str, Any], write: Callable[[dict[str, Any]], str]) -> str:
-    """The line with its texts shortened, all to one length, until it fits."""
-    line = write(row)
-    most = LONGEST // 2
-    while len(line) > LONGEST:
-        row = {key: value if key == "at" else _shortened(value, most) for key, value in row.items()}
-        if most < 8:  # too many fields: the last ones go
-            row = {**dict(list(row.items())[: max(len(_OWN), len(row) * 3 // 4)]), "cut": True}
+    """The line with its texts shortened, all to one length, until it fits; if that is not enough its last fields go."""
+    line, most = write(row), LONGEST // 2
+    while len(line) > LONGEST and most >= _SHORTEST:
+        row = {key: value if key in _OWN else _shortened(value, most) for key, value in row.items()}
         line, most = write(row), most // 2
-        if most == 0 and len(row) <= len(_OWN) + 1:
-            break
+    while len(line) > LONGEST:
+        row = {**dict(list(row.items())[: len(row) * 4 // 5]), "cut": True}
+        line = write(row)
     return line
 
 

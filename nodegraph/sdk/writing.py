@@ -66,12 +66,32 @@ def write_atomically(path: Path, data: bytes, before_replacing: Callable[[], Non
     except OSError as error:
         raise not_written(error, path) from None
     try:
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
     except OSError as error:
         message = f"{path} was written, but the disk does not confirm it ({error.strerror})."
         raise NotWritten(
             error.errno or errno.EIO, str(error.strerror), path, message, "Save again, and check the disk."
         ) from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file, so that a power cut does not bring it back. Raises NotWritten."""
+    try:
+        path.unlink()
+        flush_folder(path.parent)
+    except OSError as error:
+        raise not_written(error, path) from None
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a file another name in its folder; nothing may lie there. Raises NotWritten."""
+    try:
+        if to.exists() or to.is_symlink():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        path.rename(to)
+        flush_folder(to.parent)
+    except OSError as error:
+        raise not_written(error, to) from None
 
 
 def real_place(path: Path) -> Path:
@@ -172,7 +192,8 @@ def _pass_on(old: os.stat_result, handle: int) -> None:
     os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk: names of files that were made, moved or removed in it. Raises OSError."""
     if sys.platform == "win32":
         return
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -22,10 +23,12 @@ _PREVIEW_SECONDS = 0.1
 
 
 class Told(NamedTuple):
-    """What a subscriber is to be sent: a JSON text, or a preview's header and picture."""
+    """What subscribers are sent: a JSON text, and the same (with a preview's picture) as a WebSocket frame."""
 
+    seq: int | None
+    job: str | None
     text: str
-    picture: bytes | None = None
+    frame: bytes
 
 
 class Hub:
@@ -34,7 +37,7 @@ class Hub:
     def __init__(self) -> None:
         self.store: JobStore | None = None
         self.last = 0
-        self._recent: deque[LoggedEvent] = deque(maxlen=_RECENT)
+        self._recent: deque[Told] = deque(maxlen=_RECENT)
         self._subscribers: set[Subscription] = set()
 
     @property
@@ -43,7 +46,7 @@ class Hub:
 
     def told(self, events: Sequence[LoggedEvent]) -> None:
         """Events were committed."""
-        self._recent.extend(events)
+        self._recent.extend(map(_logged, events))
         self.last = events[-1].seq
         for subscriber in self._subscribers:
             subscriber.wake()
@@ -63,16 +66,19 @@ class Hub:
     def remove(self, subscription: Subscription) -> None:
         self._subscribers.discard(subscription)
 
-    async def after(self, seq: int) -> list[LoggedEvent]:
+    async def after(self, seq: int) -> list[Told]:
         """Some events after one, from memory where they are recent."""
-        if self._recent and self._recent[0].seq <= seq + 1:
-            return list(islice(self._recent, max(0, seq + 1 - self._recent[0].seq), None))[:_AT_ONCE]
+        if seq >= self.last:
+            return []
+        if self._recent and (oldest := self._recent[0].seq or 0) <= seq + 1:
+            start = seq + 1 - oldest  # numbers have no gaps among what is committed
+            return list(islice(self._recent, start, start + _AT_ONCE))
         assert self.store is not None
-        return await self.store.events(seq, _AT_ONCE)
+        return list(map(_logged, await self.store.events(seq, _AT_ONCE)))
 
 
 class Subscription:
-    """One listener. Iterate over it; what it takes long for is left out where it is passing, and never where it is logged."""
+    """One listener: iterating gives some at a time. Of what is passing it gives the latest, of what is logged everything."""
 
     def __init__(self, hub: Hub, since: int, job: str | None, previews: bool) -> None:
         self._hub, self._since, self._job, self._previews = hub, since, job, previews
@@ -89,21 +95,21 @@ class Subscription:
             self._passing[passing.job, passing.node, passing.type] = passing
             self._woken.set()
 
-    async def __aiter__(self) -> AsyncIterator[Told]:
+    async def __aiter__(self) -> AsyncIterator[list[Told]]:
         self._hub.add(self)
         try:
             if (lost := await self._lost()) is not None:
-                yield lost
+                yield [lost]
             while True:
                 await self._woken.wait()
                 self._woken.clear()
                 while events := await self._hub.after(self._since):
-                    for event in events:
-                        self._since = event.seq
-                        if self._job is None or event.job == self._job:
-                            yield Told(event.text)
-                for passing in self._due():
-                    yield _told(passing)
+                    self._since = events[-1].seq or self._since
+                    mine = events if self._job is None else [event for event in events if event.job == self._job]
+                    if mine:
+                        yield mine
+                if due := self._due():
+                    yield due
         finally:
             self._hub.remove(self)
 
@@ -114,25 +120,51 @@ class Subscription:
         if first <= self._since <= last:
             return None
         self._since = last if self._since > last else first
-        return Told(json.dumps({"seq": self._since, "at": round(time.time(), 3), "type": "events_lost"}))
+        return _told(self._since, None, json.dumps({"seq": self._since, "at": _now(), "type": "events_lost"}))
 
-    def _due(self) -> list[Passing]:
+    def _due(self) -> list[Told]:
         """What is to be shown now: previews not too often, the rest at once."""
-        now = time.monotonic()
-        due = []
+        if not self._passing:
+            return []
+        now, due = time.monotonic(), []
         self._previewed = {key: at for key, at in self._previewed.items() if now - at < _PREVIEW_SECONDS}
         for key, passing in list(self._passing.items()):
             if passing.picture is not None:
-                wait = self._previewed.get(key, 0.0) + _PREVIEW_SECONDS - now
-                if wait > 0:
-                    asyncio.get_running_loop().call_later(wait, self.wake)
+                if key in self._previewed:
+                    asyncio.get_running_loop().call_later(self._previewed[key] + _PREVIEW_SECONDS - now, self.wake)
                     continue
                 self._previewed[key] = now
             del self._passing[key]
-            due.append(passing)
+            due.append(_passed(passing))
         return due
 
 
-def _told(passing: Passing) -> Told:
-    text = json.dumps({"seq": None, "at": round(time.time(), 3), "type": passing.type, "job": passing.job, **passing.data})
-    return Told(text, passing.picture)
+def frame(payload: bytes, binary: bool = False) -> bytes:
+    """A whole message as one unmasked WebSocket frame (RFC 6455, section 5.2), made once for all clients."""
+    kind, size = 0x82 if binary else 0x81, len(payload)
+    if size < 126:
+        return struct.pack(">BB", kind, size) + payload
+    if size < 1 << 16:
+        return struct.pack(">BBH", kind, 126, size) + payload
+    return struct.pack(">BBQ", kind, 127, size) + payload
+
+
+def _logged(event: LoggedEvent) -> Told:
+    return _told(event.seq, event.job, event.text)
+
+
+def _told(seq: int | None, job: str | None, text: str) -> Told:
+    return Told(seq, job, text, frame(text.encode()))
+
+
+def _passed(passing: Passing) -> Told:
+    """Progress as a text message; a preview as the length of its header (4 bytes, big-endian), the header, and a PNG file."""
+    text = json.dumps({"seq": None, "at": _now(), "type": passing.type, "job": passing.job, **passing.data})
+    if passing.picture is None:
+        return _told(None, passing.job, text)
+    header = text.encode()
+    return Told(None, passing.job, text, frame(struct.pack(">I", len(header)) + header + passing.picture, binary=True))
+
+
+def _now() -> float:
+    return round(time.time(), 3)

@@ -42,8 +42,8 @@ Schemas = Mapping[Any, dict[str, Any]]
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[Schemas, dict[str, Any]]:
     wanted: dict[tuple[type[BaseModel], Any], None] = {(ProblemDetails, "serialization"): None}
     for found in endpoints:
-        if isinstance(found.body, type):
-            wanted[found.body, "validation"] = None
+        if (model := _json_body(found)) is not None:
+            wanted[model, "validation"] = None
         for answer in found.answers.values():
             if isinstance(answer, type):
                 wanted[answer, "serialization"] = None
@@ -62,15 +62,20 @@ def _operation(found: Endpoint, schemas: Schemas) -> dict[str, Any]:
         operation["description"] = found.description
     if parameters := _parameters(found):
         operation["parameters"] = parameters
+    content: dict[str, Any] = {}
     if isinstance(found.body, Raw):
         content = {media: {"schema": {"type": "string", "format": "binary"}} for media in found.body.media_types}
+    if (model := _json_body(found)) is not None:
+        content["application/json"] = {"schema": schemas[model, "validation"]}
+    if content:
         operation["requestBody"] = {"required": True, "content": content}
-    elif found.body is not None:
-        schema = schemas[found.body, "validation"]
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if found.public:
         operation["security"] = []
     return operation
+
+
+def _json_body(found: Endpoint) -> type[BaseModel] | None:
+    return found.body.or_json if isinstance(found.body, Raw) else found.body
 
 
 def _parameters(found: Endpoint) -> list[dict[str, Any]]:
@@ -92,10 +97,9 @@ def _responses(found: Endpoint, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, answer in found.answers.items():
         responses[str(status)] = {"description": _words(status), **_content(answer, schemas)}
-    refuses = {*found.refuses, *_ALWAYS}
-    if found.public:
-        refuses.discard(401)
-    if isinstance(found.body, type):
+    always = set(_ALWAYS) - {401} if found.public else set(_ALWAYS)
+    refuses = always | set(found.refuses)
+    if found.body is not None:
         refuses |= {400, 413, 415, 422}
     if found.query is not None:
         refuses.add(422)

@@ -5,37 +5,47 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from nodegraph.api.origin import Origin
 from nodegraph.api.saving import content_of
 from nodegraph.api.workflow import Workflow, is_shipped
-from nodegraph.graph import Catalog, Document, dump_document, parse_document
+from nodegraph.graph import Catalog, Document, PublicInput, dump_document, parse_document, public_inputs, with_inputs
+from nodegraph.graph.document import to_json
 from nodegraph.graph.linking import needs_files
 from nodegraph.graph.migrating import needs_migration
 from nodegraph.graph.opening import decoded, read_bytes
+from nodegraph.graph.reading import read_json
 from nodegraph.graph.uses import Use, told
 from nodegraph.jobs import NewJob
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError
 from nodegraph.sdk.values import MAX_SEED
+from nodegraph.sdk.writing import real_place
+from nodegraph.server.opened import Opened
 from nodegraph.server.problems import Refused, not_found
+from nodegraph.server.searching import found_by
 from nodegraph.server.service import Server
+from nodegraph.server.webhooks import check_webhook
 from nodegraph.store.ledger import digest_of
 from nodegraph.wire import JobSubmission
 
 RANDOM = "random"
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 async def prepare(server: Server, submission: JobSubmission) -> NewJob:
     """The job that a submission asks for. Raises Refused with everything that is wrong."""
-    await server.catalog()
+    catalog = await server.catalog()
     try:
-        document, origin = await asyncio.to_thread(_opened, server, submission)
-        document = await up_to_date(server, document, origin.path)
-        origin.opened = document
-        return await asyncio.to_thread(_prepared, server, submission, Workflow(document, server.session, origin=origin))
+        found = await _look(server, _quickly, server, submission)
+        if isinstance(found, NewJob):
+            return found
+        opened = await _opened(server, catalog, found)
+        return await _look(server, _prepared, server, submission, opened, found.path)
     except InvalidWorkflow as error:
         raise Refused(422, "invalid_workflow", "The workflow cannot run.", error.problems) from None
     except NodeError as error:
@@ -51,83 +61,102 @@ async def up_to_date(server: Server, document: Document, path: Path | None = Non
     return await asyncio.to_thread(parse_document, found["document"])
 
 
-def _opened(server: Server, submission: JobSubmission) -> tuple[Document, Origin]:
-    if submission.workflow is not None:
-        document = parse_document(json.dumps(submission.workflow))
-        return document, Origin(document, keys=(content_of(document).digest,), trusted=False)
-    path = find_saved(server, str(submission.workflow_id))
-    data = read_bytes(path)
-    document = parse_document(decoded(data, path))
-    return document, Origin(document, path, keys=(str(path), digest_of(data)), trusted=is_shipped(path))
+async def _look(server: Server, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Work on a document in a thread; few do so at a time, so that the loop has its turn."""
+    async with server.looking:
+        return await asyncio.to_thread(work, *given, **named)
 
 
 def find_saved(server: Server, id_: str) -> Path:
-    """The file of a saved workflow: the user's own, else one that comes with nodegraph. Raises Refused."""
-    for folder in server.session.roots.workflows:
-        path = folder / f"{id_}.json"
-        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
-            return path
-    raise not_found("workflow")
+    """The file of a saved workflow. Raises Refused."""
+    path = server.shelf.find(id_)
+    if path is None:
+        raise not_found("workflow")
+    return path
 
 
-def _prepared(server: Server, submission: JobSubmission, workflow: Workflow) -> NewJob:
+class _Source(NamedTuple):
+    """A document's text, its file if it has one, and what it is known by."""
+
+    text: str
+    path: Path | None
+    keys: tuple[str, ...]
+
+
+def _quickly(server: Server, submission: JobSubmission) -> NewJob | _Source:
+    """The job, where its document was opened before; else what is to be opened."""
+    source = _source(server, submission)
+    opened = server.opened.get(source.keys)
+    return source if opened is None else _prepared(server, submission, opened, source.path)
+
+
+def _source(server: Server, submission: JobSubmission) -> _Source:
+    if submission.workflow is not None:
+        text = json.dumps(submission.workflow)
+        return _Source(text, None, (digest_of(text.encode()),))
+    path = find_saved(server, str(submission.workflow_id))
+    data = read_bytes(path)
+    return _Source(decoded(data, path), path, (str(real_place(path)), digest_of(data)))
+
+
+async def _opened(server: Server, catalog: Catalog, source: _Source) -> Opened:
+    """Open a document, and remember it where nothing but its text decides what it is."""
+    document = await _look(server, parse_document, source.text)
+    found = await up_to_date(server, document, source.path)
+
+    def make() -> Opened:
+        keys = source.keys if source.path is not None else (content_of(document).digest,)
+        return Opened(found, public_inputs(found, catalog), keys, document)
+
+    opened = await _look(server, make)
+    if found is document:
+        server.opened.add(source.keys, opened, len(source.text))
+    return opened
+
+
+def _prepared(server: Server, submission: JobSubmission, opened: Opened, path: Path | None) -> NewJob:
     catalog = server.session.catalog
-    values = {name: _drawn(workflow, name, value) for name, value in submission.inputs.items()}
-    workflow = workflow.with_inputs(**values) if values else workflow
-    server.session.compile(workflow.document, submission.outputs)
+    read_json(json.dumps([submission.inputs, submission.outputs]))  # what a document may not hold, they may not either
+    values = {name: _drawn(opened.inputs.get(name), value) for name, value in submission.inputs.items()}
+    document = opened.document
+    if values:
+        document = document.model_copy(update={"nodes": with_inputs(document, catalog, values, opened.inputs).nodes})
+    plan = server.session.compile(document, submission.outputs)
+    trusted = path is not None and is_shipped(path)
+    before = opened.document.model_copy(update={"subgraphs": opened.written.subgraphs})
+    origin = Origin(before, path, keys=opened.keys, trusted=trusted)
     accepted = {Use(item.kind, item.name) for item in submission.accept}
-    if left := {use: node for use, node in workflow.wants().items() if use not in accepted}:
-        wants = [{"kind": use.kind, "name": use.name, "node": node} for use, node in left.items()]
-        raise Refused(403, "untrusted", "The workflow wants what nobody has accepted.", told(left), wants=wants)
+    wants = Workflow(document, server.session, origin=origin).wants()
+    if left := {use: node for use, node in wants.items() if use not in accepted}:
+        rows = [{"kind": use.kind, "name": use.name, "node": node} for use, node in left.items()]
+        raise Refused(403, "untrusted", "The workflow wants what nobody has accepted.", told(left), wants=rows)
     if submission.webhook is not None:
-        raise Refused(422, "no_webhooks", "No webhook host is configured.")
-    exact = server.settings.workers.exact if submission.exact is None else submission.exact
-    inputs = {name: item.value for name, item in workflow.inputs.items()}
+        check_webhook(server.settings.webhooks, submission.webhook)
+    marks, text = found_by(plan)
     return NewJob(
-        document=dump_document(workflow.document),
-        title=workflow.document.title,
-        inputs=inputs,
+        document=json.dumps(to_json(document), ensure_ascii=False),
+        title=document.title,
+        inputs=_used(document, opened.inputs, values),
         wanted=submission.outputs,
         workflow_id=submission.workflow_id,
         priority=submission.priority,
-        exact=exact,
-        marks=tuple(dict.fromkeys(_marks(workflow.document, catalog))),
-        text="\n".join(_texts(workflow.document, catalog)),
+        exact=server.settings.workers.exact if submission.exact is None else submission.exact,
+        webhook=submission.webhook,
+        marks=marks,
+        text=text,
     )
 
 
-def _drawn(workflow: Workflow, name: str, value: Any) -> Any:
+def _drawn(item: PublicInput | None, value: Any) -> Any:
     """The value of an input; a seed that is to be drawn is drawn here, so that the job says which it was."""
-    if value != RANDOM:
-        return value
-    item = workflow.inputs.get(name)
     is_seed = item is not None and item.spec.type.name == "seed"
-    return secrets.randbelow(MAX_SEED + 1) if is_seed else value
+    return secrets.randbelow(MAX_SEED + 1) if value == RANDOM and is_seed else value
 
 
-def _marks(document: Document, catalog: Catalog) -> Iterator[tuple[str, str]]:
-    """What the job can be found by."""
-    for type_, kind, _, value in _values(document, catalog):
-        yield "node", type_
-        if kind in ("model", "seed") and isinstance(value, (str, int)):
-            yield kind, str(value)
-
-
-def _texts(document: Document, catalog: Catalog) -> Iterator[str]:
-    for _, kind, _, value in _values(document, catalog):
-        if kind == "str" and isinstance(value, str) and value:
-            yield value
-
-
-def _values(document: Document, catalog: Catalog) -> Iterator[tuple[str, str, str, Any]]:
-    """Typed values with their node's type, what kind of value they are, and their name."""
-    parts: list[Mapping[str, Any]] = [document.nodes, *(part.nodes for part in document.subgraphs.values())]
-    for nodes in parts:
-        for entry in nodes.values():
-            spec = catalog.nodes.get(entry.type)
-            if spec is None:
-                continue
-            yield entry.type, "", "", None
-            for item in spec.inputs:
-                kind = "model" if item.file and item.file != "file" else item.type.name
-                yield entry.type, kind, item.name, entry.inputs.get(item.name, item.default)
+def _used(document: Document, inputs: Mapping[str, PublicInput], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every public input as used: those that were given as the document took them, the others as it came."""
+    used = {name: item.value for name, item in inputs.items()}
+    for name in given:
+        node, _, key = inputs[name].to[0].partition(".")
+        used[name] = document.nodes[node].inputs[key]
+    return used

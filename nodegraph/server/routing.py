@@ -6,7 +6,7 @@ async def get_job(server: Server, call: Call) -> Job: ...
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from nodegraph.graph.reading import read_json
+from nodegraph.sdk.errors import InvalidWorkflow
 from nodegraph.server.problems import Refused, misfits, not_found
 
 if TYPE_CHECKING:
     from nodegraph.server.service import Server
+
+_LARGE = 1 << 18  # bytes of JSON that are read apart from the loop
 
 
 class Raw(NamedTuple):
@@ -27,6 +31,11 @@ class Raw(NamedTuple):
 
     media_types: tuple[str, ...] = ("application/octet-stream",)
     description: str = "Bytes."
+    or_json: type[BaseModel] | None = None  # of a body: what application/json says instead
+
+    def takes(self, media_type: str) -> bool:
+        """Whether a body may be of this type; `image/*` stands for every kind of picture."""
+        return media_type in self.media_types or f"{media_type.partition('/')[0]}/*" in self.media_types
 
 
 class Given(NamedTuple):
@@ -145,17 +154,26 @@ def _query(found: Endpoint, request: web.Request) -> Any:
 
 
 async def _body(server: Server, found: Endpoint, request: web.Request) -> tuple[Any, bytes]:
-    if found.body is None or isinstance(found.body, Raw):
+    model = found.body
+    if isinstance(model, Raw) and not (model.or_json is not None and request.content_type == "application/json"):
+        if not model.takes(request.content_type):
+            raise Refused(415, "wrong_type", f"Send one of these as Content-Type: {', '.join(model.media_types)}.")
+        return None, b""
+    if isinstance(model, Raw):
+        model = model.or_json
+    if model is None:
         return None, b""
     if request.content_type != "application/json":
         raise Refused(415, "not_json", "Send JSON with Content-Type: application/json.")
     raw = await read_body(request, server.settings.server.max_body_bytes)
     try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise Refused(400, "not_json", "The body is not JSON.") from None
+        data = await asyncio.to_thread(read_json, raw.decode()) if len(raw) > _LARGE else read_json(raw.decode())
+    except UnicodeDecodeError:
+        raise Refused(400, "not_json", "The body is not UTF-8.") from None
+    except InvalidWorkflow as error:
+        raise Refused(400, "not_json", "The body is not JSON.", error.problems) from None
     try:
-        return found.body.model_validate(data), raw
+        return model.model_validate(data), raw
     except ValidationError as error:
         raise misfits(error) from None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nodegraph.jobs import JobRecord
 from nodegraph.wire import Job, JobSummary, OutputRow
+from nodegraph.wire.jobs import artifact_url, with_url
 
 
 def summary(job: JobRecord) -> JobSummary:
@@ -18,6 +19,7 @@ def whole(
     job: JobRecord,
     nodes: Mapping[str, Mapping[str, Any]],
     questions: Mapping[str, Mapping[str, Any]],
+    retried_as: str | None = None,
 ) -> Job:
     """A job with all that is known of it."""
     more = {
@@ -29,17 +31,14 @@ def whole(
         "seconds": job.seconds,
         "questions": [_question(asked) for asked in questions.values()],
         "retry_of": job.retry_of,
+        "retried_as": retried_as,
     }
     return Job.model_validate({**_summary(job), **more})
 
 
 def shown_row(row: Mapping[str, Any]) -> OutputRow:
     """An output's row with the address of its file."""
-    return OutputRow(**row, url=artifact_url(row["digest"])) if "digest" in row else OutputRow(**row)
-
-
-def artifact_url(digest: str) -> str:
-    return f"/api/artifacts/{digest}"
+    return OutputRow(**with_url(row))
 
 
 def _summary(job: JobRecord) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def _summary(job: JobRecord) -> dict[str, Any]:
     return {
         "id": job.id,
         "state": job.state,
-        "url": f"/api/jobs/{job.id}",
+        "url": job_url(job.id),
         "title": job.title,
         "workflow_id": job.workflow_id,
         "priority": job.priority,
@@ -65,6 +64,10 @@ def _summary(job: JobRecord) -> dict[str, Any]:
 def _question(asked: Mapping[str, Any]) -> dict[str, Any]:
     pictures = [None if row is None else shown_row(row) for row in asked.get("pictures", ())]
     return {**asked, "pictures": pictures}
+
+
+def job_url(id_: str) -> str:
+    return f"/api/jobs/{id_}"
 
 
 def moment(seconds: float | None) -> datetime | None:

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import ConfigDict, SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from nodegraph.settings.model import Section, Settings, host_name
+from nodegraph.settings.model import Section, Settings, callable_host, host_name
 from nodegraph.settings.sizes import parse_size, size_text
 
 PREFIX = "NODEGRAPH_"
@@ -136,6 +136,8 @@ def _expected(field: FieldInfo, inner: list[Any], listed: bool) -> str:
         return "a list of folders" if listed else "a folder"
     if host_name in functions:
         return "a list of host names or IP addresses" if listed else "a host name or an IP address"
+    if callable_host in functions:
+        return "a list of host names or IP addresses, each with a port or without"
     if SecretStr in inner:
         return "a text of 1 to 512 plain characters (ASCII) without spaces"
     if bool in inner:

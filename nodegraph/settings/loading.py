@@ -35,7 +35,7 @@ FLAGS = {
 }
 """How the settings are called on the command line that have an option there."""
 
-_NO_SETTINGS = ("NODEGRAPH_SECRET_",)  # variables of other parts of the program
+_NO_SETTINGS = ("NODEGRAPH_SECRET_", "NODEGRAPH_TOKEN")  # variables of other parts of the program
 _SHOWN = 72  # characters of a wrong value
 
 
@@ -140,7 +140,7 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterator[_Given | Problem]:
         name = FLAGS.get(key, key)
         if key not in known_settings():
             yield Problem("unknown_setting", f"{name} is not a setting.", hint=_near_key(key) or None)
-        elif value is not None and not (known_settings()[key].listed and len(value) == 0):
+        elif value is not None and value not in ([], ()):
             yield _Given(known_settings()[key], value, Source("flag", name), name, isinstance(value, int | float))
 
 

@@ -34,6 +34,24 @@ def host_name(text: str) -> str:
         return name
 
 
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """A host in its one form, and the port that is written behind it, if one is. Raises ValueError."""
+    name, colon, port = text.strip().rpartition(":")
+    if not colon or (":" in name and not name.endswith("]")):  # an IPv6 address has a port only behind brackets
+        return host_name(text), None
+    if not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise ValueError("a port from 1 to 65535 behind the colon")
+    return host_name(name), int(port)
+
+
+def callable_host(text: str) -> str:
+    """A host that may be called, with or without a port, in the one form that is compared. Raises ValueError."""
+    host, port = host_and_port(text)
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a server that binds this host."""
     try:
@@ -71,6 +89,7 @@ Bytes = Annotated[
 """A number of bytes, which may be written `4 GiB` or `500 MB`."""
 
 Host = Annotated[str, AfterValidator(host_name)]
+CalledHost = Annotated[str, AfterValidator(callable_host)]
 Token = Annotated[SecretStr, AfterValidator(_sendable)]
 
 
@@ -136,12 +155,12 @@ class Workers(Section):
     )
     exact: bool = Field(default=False, description="Compute every job as if it were alone: slower, the same bytes each time.")
     memory_bytes: Bytes | None = _sized(
-        None, "The most memory of a worker process; one that takes more is ended.", least=256 << 20
+        None, "The most memory of a worker process; one that takes more is ended.", least=64 << 20
     )
     cache_memory_bytes: Bytes = _sized(2 << 30, "Results that a worker keeps in memory.")
     cache_disk_bytes: Bytes = _sized(10 << 30, "Results that are kept on disk, in the data folder.")
     heartbeat_seconds: float = Field(
-        default=30.0, ge=1, le=3600, description="After so long a silence a worker is taken for dead."
+        default=30.0, ge=0.1, le=3600, description="After so long a silence a worker is taken for dead."
     )
     nice: int = Field(default=5, ge=0, le=19, description="How far workers stand back for other programs.")
 
@@ -151,15 +170,17 @@ class Jobs(Section):
 
     keep_days: float = Field(default=90.0, gt=0, le=36500, description="How long finished jobs are kept.")
     keep_bytes: Bytes = _sized(20 << 30, "How much of what jobs made is kept; the oldest goes first.")
-    keep_events: int = Field(default=200_000, ge=100, le=100_000_000, description="How many events can be replayed.")
+    keep_events: int = Field(default=200_000, ge=1, le=100_000_000, description="How many events can be replayed.")
     max_queued: int = Field(default=10_000, ge=1, le=10_000_000, description="How many jobs may wait.")
 
 
 class Webhooks(Section):
     """Calls to other machines when a job ends."""
 
-    hosts: list[Host] = Field(
-        default=[], description="The exact host names that may be called. None: no connection leaves this machine."
+    hosts: list[CalledHost] = Field(
+        default=[],
+        description="The exact host names that may be called, with a port where it is neither 80 nor 443."
+        " None: no connection leaves this machine.",
     )
     timeout_seconds: float = Field(default=10, gt=0, le=300, description="How long one call may take.")
     retries: int = Field(default=5, ge=0, le=50, description="How often a call that failed is tried again.")

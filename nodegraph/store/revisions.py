@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from nodegraph.sdk.errors import Problem
-from nodegraph.sdk.writing import NotWritten, real_place, remove_leftovers, write_atomically
+from nodegraph.sdk.writing import NotWritten, real_place, remove, remove_leftovers, rename, write_atomically
 from nodegraph.store.documents import Lying, alone_with, lying, signature
 from nodegraph.store.index import transaction
 from nodegraph.store.ledger import (
@@ -159,6 +159,45 @@ class Revisions:
             return ledger.after(current.number) if current is not None else None
 
         return self._go(path, base, pick, otherwise="There is nothing to redo: nothing came after what {} holds.")
+
+    def delete(self, path: Path, base: str | None = None) -> Saved:
+        """Remove a document's file; its revisions stay, and `undo` brings it back.
+
+        Raises StaleRevision, NoRevision, NotWritten.
+        """
+
+        def once(target: Path) -> Saved:
+            with self._alone(target, base) as there:
+                if there is None:
+                    raise NoRevision(f"There is no file {target} to delete.")
+                kept, trouble = self._write(target, there, lambda ledger: _settled(ledger, there))
+                if kept is None:
+                    raise NotWritten(0, "no_history", target, f"{target} was not deleted. {trouble}", "Copy it first.")
+                if signature(target) != there.signature:
+                    raise _Changed
+                remove(target)
+                return Saved(target, kept.digest, kept, kept, trouble)
+
+        return _unhurried(once, path)
+
+    def rename(self, path: Path, to: Path, base: str | None = None) -> Saved:
+        """Give a document's file another name in its folder, where nothing may lie. Its history goes along.
+
+        Raises StaleRevision, NoRevision, NotWritten.
+        """
+
+        def once(target: Path) -> Saved:
+            with self._alone(target, base) as there:
+                if there is None:
+                    raise NoRevision(f"There is no file {target} to rename.")
+                before, _ = self._write(target, there, lambda ledger: _settled(ledger, there))
+                if signature(target) != there.signature:
+                    raise _Changed
+                rename(target, to)
+                revision, trouble = self._write(to, there, lambda ledger: _settled(ledger, there))
+                return Saved(to, there.content.digest, revision, before, trouble)
+
+        return _unhurried(once, path)
 
     def keep_draft(self, path: Path, content: Content) -> Saved:
         """Write down what is not to be put into the file yet."""

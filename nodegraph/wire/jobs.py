@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from nodegraph.wire.problems import ProblemDetails
 
@@ -76,12 +77,22 @@ class OutputRow(BaseModel):
     type: str | None = None
 
 
+def artifact_url(digest: str) -> str:
+    """Where an artifact is had."""
+    return f"/api/artifacts/{digest}"
+
+
+def with_url(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An output's row as it is stored, with the address of its file."""
+    return {**row, "url": artifact_url(row["digest"])} if "digest" in row else dict(row)
+
+
 class NodeRow(BaseModel):
     """What became of a node, as in `nodegraph run --json`."""
 
-    type: str = Field(default="", description="The node type; known when the job has ended.")
-    state: str
-    reason: str
+    type: str = Field(default="", description="The node type. What a running job expands into has one when it has ended.")
+    state: str = Field(description="running, computed, hit, not_needed, failed or skipped.")
+    reason: str = Field(description="The explanation: why it was in the cache or had to be computed, or what went wrong.")
     ms: float
 
 
@@ -139,3 +150,47 @@ class Queue(BaseModel):
     paused: bool
     running: list[JobSummary]
     queued: list[JobSummary]
+    waiting: int = Field(default=0, ge=0, description="How many jobs wait; `queued` may be a page of them.")
+    next: str | None = Field(default=None, description="The cursor of the next page of `queued`; null on the last.")
+
+
+class Move(BaseModel):
+    """Where in the queue a job is to go. It takes on the priority of that place."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: JobId | None = Field(default=None, description="Just before this job, which waits too.")
+    position: Literal["first", "last"] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Move:
+        if (self.before is None) == (self.position is None):
+            raise ValueError("give either before or position")
+        return self
+
+
+class Priority(BaseModel):
+    """How far in front a job goes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    priority: int = Field(ge=-1000, le=1000, description="Larger goes first; the same goes by age.")
+
+
+class Answer(BaseModel):
+    """A person's answer to a question of a running job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    node: NodePath = Field(description="The node that asks.")
+    choice: int = Field(ge=0, le=100_000, description="Which of its choices, counted from 0.")
+
+
+class Cleared(BaseModel):
+    """What clearing the queue cancelled."""
+
+    cancelled: int = Field(ge=0)
+
+
+class WorkflowDocument(RootModel[dict[str, Any]]):
+    """A workflow document."""

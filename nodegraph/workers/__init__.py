@@ -3,8 +3,8 @@
 `host` runs jobs and tells of them, whatever carries its messages; `process` is one child of the server, `pool` all of them.
 """
 
-from nodegraph.workers.messages import Attempt, Message
-from nodegraph.workers.pool import Listener, Pool, WorkerLost, WorkerSetup
+from nodegraph.workers.messages import Attempt, BadFrame, Message
+from nodegraph.workers.pool import Listener, Pool, Room, WorkerLost, WorkerSetup
 from nodegraph.workers.process import WorkerStatus
 
-__all__ = ["Attempt", "Listener", "Message", "Pool", "WorkerLost", "WorkerSetup", "WorkerStatus"]
+__all__ = ["Attempt", "BadFrame", "Listener", "Message", "Pool", "Room", "WorkerLost", "WorkerSetup", "WorkerStatus"]

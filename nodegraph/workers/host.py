@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +20,35 @@ from nodegraph.graph import parse_document
 from nodegraph.sdk.context import Question
 from nodegraph.sdk.errors import InvalidWorkflow, NodeError, PackError, Problem
 from nodegraph.workers.calls import CALLS
-from nodegraph.workers.messages import Message
+from nodegraph.workers.messages import BadFrame, Message, as_text
 from nodegraph.workers.telling import Telling
 
 Send = Callable[[Message], None]
+Key = tuple[str, int]
+
+_MOST_LOGGED = 100  # lines of one attempt
+_LONGEST_LOGGED = 1000
+
+
+@dataclass
+class _Running:
+    """An attempt under way; `cancelled` says that somebody asked for its end."""
+
+    task: asyncio.Task[dict[str, Any]]
+    telling: Telling
+    cancelled: bool = False
 
 
 class Host:
     """Runs the jobs that it is given, several at a time, so that their steps batch. Everything is on one loop.
 
-    `artifacts` is where output files go, by digest. `send` is called on the loop and returns at once.
+    `artifacts` is where output files go, by digest. `send` may be called on any thread and returns at once; it raises BadFrame
+    for what is too large to be sent.
     """
 
     def __init__(self, session: Session, artifacts: Path, send: Send) -> None:
         self.session, self._artifacts, self._send = session, artifacts, send
-        self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._running: dict[Key, _Running] = {}
         self._questions: dict[tuple[str, str], asyncio.Future[int]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -45,12 +62,12 @@ class Host:
         """Act on a message; answers come through `send`."""
         match message["kind"]:
             case "run":
-                key = message["job"], message["attempt"]
-                self._running[key] = asyncio.create_task(self._run(message))
+                self._run(message)
             case "cancel":
-                task = self._running.get((message["job"], message["attempt"]))
-                if task is not None:
-                    task.cancel()
+                running = self._running.get((message["job"], message["attempt"]))
+                if running is not None:
+                    running.cancelled = True
+                    running.task.cancel()
             case "answer":
                 question = self._questions.get((message["job"], message["node"]))
                 if question is not None and not question.done():
@@ -60,31 +77,36 @@ class Host:
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
 
-    async def pulse(self) -> None:
-        """Return when the engine's loop has had its turn: it is alive."""
-        await self.session.pulse()
-
     async def stop(self) -> None:
-        """Cancel what runs and wait until it is told; finished steps stay in the cache."""
-        tasks = list(self._running.values())
+        """Stop what runs and wait until it is told; finished steps stay in the cache."""
+        tasks = [running.task for running in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
+        await asyncio.sleep(0)  # `_over` has had its turn
 
     # ---- jobs ----
 
-    async def _run(self, message: Message) -> None:
-        job, attempt = message["job"], message["attempt"]
-        telling = Telling(job, attempt, self._send, asyncio.get_running_loop())
+    def _run(self, message: Message) -> None:
+        key = message["job"], message["attempt"]
+        telling = Telling(*key, self._send)
+        task = asyncio.create_task(self._ended(message, telling))
+        self._running[key] = _Running(task, telling)
+        task.add_done_callback(partial(self._over, key))  # also of a task that was cancelled before it began
+
+    def _over(self, key: Key, task: asyncio.Task[dict[str, Any]]) -> None:
+        """Tell the end of an attempt, exactly once. One that was stopped, and not because its job is to end, has no result."""
+        running = self._running.pop(key)
+        ended = _nothing("cancelled") if task.cancelled() else task.result()
+        if ended["state"] == "cancelled" and not running.cancelled:
+            ended["state"] = "stopped"
+        running.telling.close()
+        done = {"kind": "done", "job": key[0], "attempt": key[1]}
         try:
-            ended = await self._ended(message, telling)
-        except asyncio.CancelledError:
-            ended = {"state": "cancelled", "outputs": {}, "nodes": {}, "error": None, "seconds": 0.0}
-        finally:
-            telling.flush()
-            del self._running[job, attempt]
-        text = json.dumps(ended, ensure_ascii=False, default=str)
-        self._send({"kind": "done", "job": job, "attempt": attempt, "ended": text})
+            self._send({**done, "ended": as_text(ended)})
+        except BadFrame as error:
+            problem = Problem("too_large", f"The result cannot be sent: {error}.", hint="Give large outputs as files.")
+            self._send({**done, "ended": as_text(_refused([problem]))})
 
     async def _ended(self, message: Message, telling: Telling) -> dict[str, Any]:
         try:
@@ -97,6 +119,7 @@ class Host:
                 exact=message["exact"],
                 priority=message["priority"],
                 asker=lambda question: self._ask(message, question),
+                log=self._logger_of(message),
             )
         except RunFailed as failed:
             return _ended(failed.result, failed.result.run.problems)
@@ -127,7 +150,7 @@ class Host:
 
     async def _asked(self, message: Message, question: Question) -> int:
         pictures = [picture and self._put(picture.data, picture.media_type, picture.name, {}) for picture in question.pictures]
-        text = json.dumps({"text": question.text, "choices": question.choices, "pictures": pictures}, ensure_ascii=False)
+        text = as_text({"text": question.text, "choices": question.choices, "pictures": pictures})
         about = {"job": message["job"], "attempt": message["attempt"], "node": question.node}
         key = message["job"], question.node
         self._questions[key] = asyncio.get_running_loop().create_future()
@@ -137,29 +160,70 @@ class Host:
         finally:
             del self._questions[key]
 
+    def _logger_of(self, message: Message) -> Callable[[str], logging.Logger]:
+        """Loggers for a job's nodes: what they say becomes a line in the server's log, with the job's id."""
+        about = {"kind": "log", "job": message["job"], "attempt": message["attempt"]}
+        left = _MOST_LOGGED
+
+        def send(record: logging.LogRecord) -> None:
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                text = record.getMessage()[:_LONGEST_LOGGED] if left else "It says more, which is left out."
+                self._send({**about, "node": record.name, "level": record.levelname.lower(), "message": text})
+
+        def logger_of(node: str) -> logging.Logger:
+            log = logging.Logger(node, logging.INFO)  # known to nobody else: it goes with the call
+            log.addHandler(_Sending(send))
+            return log
+
+        return logger_of
+
     # ---- calls ----
 
     async def _call(self, message: Message) -> None:
-        answer: Message = {"kind": "answer", "id": message["id"]}
+        result, problems = None, None
         try:
-            result = await CALLS[message["what"]](self.session, json.loads(message["arguments"]))
-            answer["result"] = json.dumps(result, ensure_ascii=False, default=str)
+            result = as_text(await CALLS[message["what"]](self.session, json.loads(message["arguments"])))
         except InvalidWorkflow as error:
-            answer["problem"] = json.dumps([problem.to_json() for problem in error.problems], ensure_ascii=False)
+            problems = [problem.to_json() for problem in error.problems]
         except Exception as error:
             traceback.print_exc()
-            answer["problem"] = json.dumps([Problem("internal_error", f"The worker failed: {type(error).__name__}.").to_json()])
-        self._send(answer)
+            problems = [Problem("internal_error", f"The worker failed: {type(error).__name__}.").to_json()]
+        answer = {"kind": "answer", "id": message["id"]}
+        try:
+            self._send({**answer, "result": result, "problems": None if problems is None else as_text(problems)})
+        except BadFrame as error:
+            problems = [Problem("too_large", f"The answer cannot be sent: {error}.").to_json()]
+            self._send({**answer, "result": None, "problems": as_text(problems)})
+
+
+class _Sending(logging.Handler):
+    """Hands records on."""
+
+    def __init__(self, send: Callable[[logging.LogRecord], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._send(record)
+        except Exception:
+            return  # a log line is never worth a failure
 
 
 def _ended(result: Result, problems: Any) -> dict[str, Any]:
-    state = "succeeded" if result.run.status == "succeeded" else "failed"
+    state = result.run.status
     ended = {"state": state, "outputs": result.files, "nodes": result.nodes, "seconds": round(result.run.seconds, 3)}
     return {**ended, "error": _error(problems) if state == "failed" else None}
 
 
 def _refused(problems: Any) -> dict[str, Any]:
-    return {"state": "failed", "outputs": {}, "nodes": {}, "error": _error(problems), "seconds": 0.0}
+    return {**_nothing("failed"), "error": _error(problems)}
+
+
+def _nothing(state: str) -> dict[str, Any]:
+    return {"state": state, "outputs": {}, "nodes": {}, "error": None, "seconds": 0.0}
 
 
 def _error(problems: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 
 from nodegraph.engine import Event, NodeExpanded, NodeFailed, NodeFinished, NodePreview, NodeProgress, NodeStarted
 from nodegraph.sdk.context import Preview
-from nodegraph.workers.messages import Message
+from nodegraph.workers.messages import BadFrame, Message, as_text
 
 _GATHER_SECONDS = 0.02
 _PREVIEW_SECONDS = 0.1
@@ -20,26 +20,29 @@ _PREVIEW_SECONDS = 0.1
 class Telling:
     """One attempt's events. `listen` is called on the engine's thread, everything else on the host's loop."""
 
-    def __init__(self, job: str, attempt: int, send: Callable[[Message], None], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, job: str, attempt: int, send: Callable[[Message], None]) -> None:
         self._about: Message = {"job": job, "attempt": attempt}
-        self._send, self._loop = send, loop
+        self._send, self._loop = send, asyncio.get_running_loop()
         self._events: list[tuple[str, dict[str, Any]]] = []
-        self._progress: dict[str, dict[str, Any]] = {}
+        self._progress: dict[str, NodeProgress] = {}
         self._previews: dict[str, Preview] = {}
         self._flushing: asyncio.TimerHandle | None = None
-        self._previewed = 0.0
+        self._showing: asyncio.Task[None] | None = None
 
     def listen(self, event: Event) -> None:
         """Take an event and return at once."""
-        if (told := _told(event)) is not None or isinstance(event, NodePreview):
-            self._loop.call_soon_threadsafe(self._take, event, told)
+        if isinstance(event, NodePreview | NodeProgress) or _told(event) is not None:
+            self._loop.call_soon_threadsafe(self._take, event)
 
-    def _take(self, event: Event, told: tuple[str, dict[str, Any]] | None) -> None:
+    def _take(self, event: Event) -> None:
         if isinstance(event, NodePreview):
             self._previews[event.node] = event.preview
-        elif told is not None and isinstance(event, NodeProgress):
-            self._progress[event.node] = told[1]
-        elif told is not None:
+            if self._showing is None or self._showing.done():
+                self._showing = asyncio.create_task(self._show())
+            return
+        if isinstance(event, NodeProgress):
+            self._progress[event.node] = event
+        elif (told := _told(event)) is not None:
             self._progress.pop(told[1]["node"], None)
             self._events.append(told)
         if self._flushing is None:
@@ -50,17 +53,29 @@ class Telling:
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
-        events = [*self._events, *(("node_progress", data) for data in self._progress.values())]
-        if events:
-            text = json.dumps(events, ensure_ascii=False)
-            self._send({"kind": "events", **self._about, "events": text})
+        if self._events:
+            with contextlib.suppress(BadFrame):
+                self._send({"kind": "events", **self._about, "events": as_text(self._events)})
+        for node, event in self._progress.items():
+            self._send({"kind": "progress", **self._about, "node": node, "done": event.done, "total": event.total})
         self._events, self._progress = [], {}
-        if self._previews and self._loop.time() - self._previewed >= _PREVIEW_SECONDS:
-            self._previewed = self._loop.time()
-            for node, preview in self._previews.items():
-                about = {"node": node, "width": preview.width, "height": preview.height, "png": as_png(preview)}
-                self._send({"kind": "preview", **self._about, **about})
-            self._previews = {}
+
+    def close(self) -> None:
+        """The attempt is over: the last events go out, pictures of work in progress do not."""
+        self.flush()
+        if self._showing is not None:
+            self._showing.cancel()
+
+    async def _show(self) -> None:
+        """Send previews, the latest of each node, and not too often."""
+        while self._previews:
+            previews, self._previews = self._previews, {}
+            for node, preview in previews.items():
+                png = await asyncio.to_thread(as_png, preview)
+                about = {"node": node, "width": preview.width, "height": preview.height, "png": png}
+                with contextlib.suppress(BadFrame):
+                    self._send({"kind": "preview", **self._about, **about})
+            await asyncio.sleep(_PREVIEW_SECONDS)
 
 
 def _told(event: Event) -> tuple[str, dict[str, Any]] | None:
@@ -70,8 +85,6 @@ def _told(event: Event) -> tuple[str, dict[str, Any]] | None:
             return "node_expanded", {"node": node, "into": list(into)}
         case NodeStarted(node=node):
             return "node_started", {"node": node}
-        case NodeProgress(node=node, done=done, total=total):
-            return "node_progress", {"node": node, "done": done, "total": total}
         case NodeFinished(node=node, state=state, reason=reason, ms=ms, peak_bytes=peak):
             more = {} if peak is None else {"peak_bytes": peak}
             return "node_finished", {"node": node, "state": state, "reason": reason, "ms": round(ms, 3), **more}

@@ -115,6 +115,9 @@ class TorchDevice:
     def free_bytes(self, device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
+    def total_bytes(self, device: torch.device) -> int | None:
+        return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
+
     def network_bytes(self, network: Any) -> int:
         return int(network.nbytes)
 

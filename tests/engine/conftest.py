@@ -38,6 +38,9 @@ class PretendedDevice:
     def free_bytes(self, device: Any) -> int | None:
         return 5 << 20
 
+    def total_bytes(self, device: Any) -> int | None:
+        return 8 << 20
+
     def network_bytes(self, network: Any) -> int:
         return 1
 

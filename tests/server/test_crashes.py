@@ -118,6 +118,25 @@ def test_jobs_that_were_only_near_a_crash_are_not_blamed(server: ServerProcess) 
     assert {server.wait(id_)["state"] for id_ in good} == {"succeeded"}
 
 
+def test_jobs_wait_and_say_why_while_no_worker_can_start(new_server: NewServer, site: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    custom = broken / "sitecustomize.py"
+    custom.write_text('import os, sys\nif "nodegraph.workers" in sys.orig_argv:\n    os._exit(3)')
+    path = os.pathsep.join([str(broken), str(site), os.environ.get("PYTHONPATH", "")])
+    with new_server(env={"PYTHONPATH": path}) as server:
+        id_ = server.submit(chain(["patient"]))
+        until(lambda: server.ask("GET", "/healthz")[0] == 503)
+        until(lambda: "exit code 3" in server.get(f"/api/jobs/{id_}")["reason"])
+        assert server.get(f"/api/jobs/{id_}")["state"] == "queued"
+        system = server.get("/api/system")
+        assert system["state"]["status"] == "degraded"
+        assert system["workers"][0]["why"].startswith("it ended with exit code 3")
+        custom.unlink()
+        assert server.wait(id_)["state"] == "succeeded"
+        assert server.ask("GET", "/healthz")[0] == 200
+
+
 @pytest.mark.parametrize(("kind", "seconds"), [("work", 8), ("hang", 20)])
 def test_no_worker_outlives_a_killed_server(new_server: NewServer, kind: str, seconds: float) -> None:
     server = new_server().start()
@@ -178,8 +197,9 @@ def test_a_full_disk_is_said_and_gone_when_there_is_room_again(tmp_path: Path, d
         data = disk / "data"
         data.mkdir()
         (data / "catalog").symlink_to((data_folder / "catalog").resolve())
-        with ServerProcess(data, site=site) as server:
-            server.log = tmp_path / "server.log"
+        server = ServerProcess(data, site=site, env={"BUSY_LOG": str(tmp_path / "busy.log")})
+        server.log, server.busy_log = tmp_path / "server.log", tmp_path / "busy.log"
+        with server:
             id_ = server.submit(chain(["a", "b", "c", "d"], seconds=1.0))
             until(lambda: "a" in server.lines())
             with filled(disk):

@@ -11,6 +11,7 @@ import time
 import zlib
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -124,6 +125,38 @@ def test_only_the_outputs_that_are_asked_for_are_looked_at(server: ServerProcess
         done(server, "validate", {"workflow": workflow})["wants"] == [{**BUSY[0], "node": "odd"}]
         or done(server, "validate", {"workflow": workflow})["wants"]
     )
+
+
+def test_a_subgraph_in_a_file_is_looked_into_and_one_of_the_users_own_needs_consent(server: ServerProcess) -> None:
+    inner = {
+        "nodegraph": 1,
+        "nodes": {"one": {"type": "core/integer", "version": 1, "inputs": {"value": 1}}},
+        "interface": {"outputs": {"value": "one.value"}},
+    }
+    server.ask("POST", "/api/workflows", {"workflow": inner, "id": "library"})
+    outer = {
+        "nodegraph": 1,
+        "nodes": {"call": {"type": "subgraph/inner", "version": 1}},
+        "subgraphs": {"inner": {"file": "library.json"}},
+        "interface": {"outputs": {"value": "call.value"}},
+    }
+    found = done(server, "validate", {"workflow": outer})
+    assert found["problems"] == []
+    wanted = [{"kind": "file", "name": "library.json", "node": "subgraphs.inner"}]
+    assert found["wants"] == wanted
+    status, refused = server.ask("POST", "/api/jobs", {"workflow": outer})
+    assert (status, refused["wants"]) == (403, wanted)
+    accept = [{"kind": "file", "name": "library.json"}]
+    status, job = server.ask("POST", "/api/jobs", {"workflow": outer, "accept": accept})
+    assert status == 202
+    assert server.wait(job["id"])["state"] == "succeeded"
+    server.ask("POST", "/api/workflows", {"workflow": outer, "id": "beside_it"})
+    assert server.get("/api/workflows/beside_it")["wants"] == []
+    assert server.get("/api/workflows/beside_it")["workflow"]["subgraphs"] == outer["subgraphs"]
+    missing = {**outer, "subgraphs": {"inner": {"file": "nowhere.json"}}}
+    problems = done(server, "validate", {"workflow": missing})["problems"]
+    assert problems
+    assert str(server.data) not in json.dumps(problems)
 
 
 # ---- open ----
@@ -260,8 +293,6 @@ def test_a_plan_tells_what_would_be_computed_before_and_after_it_was(server: Ser
 def test_node_types_are_sent_once_and_one_by_one(server: ServerProcess) -> None:
     found = server.get("/api/nodes")
     assert "core/text" in found["nodes"]
-    from urllib.request import Request, urlopen
-
     with urlopen(Request(f"{server.url}/api/nodes", headers={"Authorization": f"Bearer {server.token}"})) as answer:
         tag = answer.headers["ETag"]
     assert server.ask("GET", "/api/nodes", headers={"If-None-Match": tag}) == (304, b"")
@@ -293,8 +324,9 @@ def test_a_document_of_20000_nodes_is_looked_at_while_health_answers(server: Ser
         over.set()
         asking.join()
     assert (status, found["problems"]) == (200, [])
-    # measured 0.1 s; the bound is for machines that have much else to do
-    assert max(waits) < 1.0, f"health took up to {max(waits):.3f} s"
+    # 0.13 s where two cores have three things to do, 0.8 s where they have six: some steps hold Python's lock to their end
+    assert max(waits) < 2.0, f"health took up to {max(waits):.3f} s"
+    assert sorted(waits)[len(waits) // 2] < 0.1
 
 
 def test_the_server_maps_neither_torch_nor_packs_after_all_of_this(server: ServerProcess) -> None:

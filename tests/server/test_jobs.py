@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from crash.disks import small_disk
 
 from nodegraph.wire import Job, JobPage, Queue
 from server.harness import BUSY, ServerProcess, chain, until
@@ -227,6 +231,34 @@ def test_a_full_queue_says_when_to_come_again(new_server: Callable[..., ServerPr
         assert (status, problem["type"]) == (503, "nodegraph:queue_full")
         small.ask("POST", "/api/queue/clear")
         small.submit(chain(["w"]))
+
+
+def test_on_a_full_disk_jobs_are_refused_and_with_room_again_they_run(
+    tmp_path: Path, data_folder: Path, new_server: Callable[..., ServerProcess]
+) -> None:
+    with small_disk(tmp_path / "data", 8000) as disk:
+        (disk / "catalog").symlink_to((data_folder / "catalog").resolve())
+        with new_server() as small:
+            before = small.submit(chain(["before"]))
+            small.wait(before)
+            ballast = disk / "ballast"
+            with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while file.write(b"x" * 4096):
+                    pass
+            big = {**chain(["big"]), "layout": {"note": os.urandom(200_000).hex()}}
+            status, problem = small.ask("POST", "/api/jobs", {"workflow": big, "accept": BUSY})
+            assert (status, problem["type"]) == (507, "nodegraph:store_failed")
+            assert small.get(f"/api/jobs/{before}")["state"] == "succeeded"
+            ballast.unlink()
+            assert small.wait(small.submit(chain(["after"])))["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "\u00e9", "a\tb"])
+def test_a_key_that_is_none_is_refused(server: ServerProcess, key: str) -> None:
+    body = json.dumps({"workflow": chain(["a"]), "accept": BUSY}).encode()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    status, _, content = server.send("POST", "/api/jobs", body, headers)
+    assert (status, json.loads(content)["type"]) == (422, "nodegraph:bad_key")
 
 
 def test_a_second_server_on_a_data_folder_is_told_of_the_first(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +17,13 @@ VALUE = "hunter2-and-a-long-tail-of-letters"
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 
 
-@pytest.fixture
-def server(new_server: Callable[..., ServerProcess]) -> Iterator[ServerProcess]:
-    with new_server(env={**NO_KEYRING, "NODEGRAPH_SECRET_FROM_OUTSIDE": VALUE}) as running:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterator[ServerProcess]:
+    """A server with a secret in its environment, and without a keyring."""
+    data = tmp_path_factory.mktemp("secrets") / "data"
+    data.mkdir()
+    (data / "catalog").symlink_to((data_folder / "catalog").resolve())
+    with ServerProcess(data, env={**NO_KEYRING, "NODEGRAPH_SECRET_FROM_OUTSIDE": VALUE}) as running:
         yield running
 
 
@@ -61,20 +66,29 @@ def test_what_the_environment_sets_is_not_removed(server: ServerProcess) -> None
         {"value": [VALUE]},
         {"value": {"a": VALUE}},
         {"value": VALUE * 5000},
-        {"value": VALUE, VALUE: 1},
+        {VALUE: 1},
         {"value": f"{VALUE}\0"},
         [VALUE],
         VALUE,
     ],
 )
 def test_what_is_no_value_is_refused_without_being_repeated(server: ServerProcess, body: Any) -> None:
-    status, headers, content = server.send(
+    status, _, content = server.send(
         "PUT", "/api/secrets/token", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     assert status in (409, 422)
     assert VALUE.encode() not in content
     assert VALUE not in server.log.read_text()
     assert "TOKEN" not in names(server)
+
+
+@pytest.mark.parametrize("text", ['{"value": "%s', '{"value": %s}', "%s", '{"value": "%s",}', '{"value": "%s", "value": 1}'])
+def test_a_body_that_is_no_json_is_not_repeated(server: ServerProcess, text: str) -> None:
+    body = (text % VALUE).encode()
+    status, _, content = server.send("PUT", "/api/secrets/token", body, {"Content-Type": "application/json"})
+    assert status in (400, 422)
+    assert VALUE.encode() not in content
+    assert VALUE not in server.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -98,3 +112,4 @@ def test_a_damaged_file_is_told_and_not_overwritten(server: ServerProcess) -> No
         assert (status, answer["type"]) == (409, "nodegraph:secrets_unusable")
         assert str(server.data) not in json.dumps(answer)
     assert kept.read_text() == "{broken"
+    kept.unlink()

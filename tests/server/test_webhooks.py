@@ -358,7 +358,7 @@ def test_the_server_and_its_workers_connect_to_nothing_but_the_configured_webhoo
     there, trace = receiver(), tmp_path / "trace"
     env = {"NODEGRAPH_WEBHOOKS__HOSTS": json.dumps([there.host])} if with_webhook else {}
     running = new_server(env=env)
-    running.before = ("strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace))
+    running.before = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace))
     try:
         running.start(60)
         more = {"webhook": there.url} if with_webhook else {}

@@ -10,6 +10,7 @@ import resource
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -18,7 +19,7 @@ import pytest
 
 from nodegraph.graph import dump_document, parse_document
 from nodegraph.server.wording import not_written
-from server.harness import BUSY, ServerProcess, chain
+from server.harness import BUSY, ServerProcess, chain, until
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +123,13 @@ def test_what_another_program_wrote_is_not_overwritten_and_becomes_a_revision(se
 
 
 def test_what_is_no_workflow_is_not_saved(server: ServerProcess) -> None:
-    for nothing in ({}, {"nodes": []}, {"nodes": {"not an id": {}}}, {"3": {"class_type": "KSampler", "inputs": {}}}):
+    nothings: tuple[Any, ...] = (
+        {},
+        {"nodes": []},
+        {"nodes": {"not an id": {}}},
+        {"3": {"class_type": "KSampler", "inputs": {}}},
+    )
+    for nothing in nothings:
         refused = save(server, "nothing", nothing, "")
         assert kind(refused) == (422, "invalid_workflow")
         assert refused[1]["problems"]
@@ -261,6 +268,34 @@ def test_a_renamed_workflow_takes_its_history_along(server: ServerProcess) -> No
     assert [row["digest"] for row in server.get("/api/workflows/after/revisions")["revisions"]] == [first, second]
     create(server, "in_the_way")
     assert kind(server.ask("POST", "/api/workflows/after/rename", {"to": "in_the_way", "base": second})) == (409, "exists")
+
+
+def test_after_a_kill_in_the_middle_of_saving_the_file_is_whole_and_every_answered_save_is_in_the_history(
+    new_server: Callable[..., ServerProcess],
+) -> None:
+    server = new_server().start()
+    answered = [create(server, "killed", text("Killed", "0"))]
+
+    def go_on_saving() -> None:
+        try:
+            for number in range(1, 10_000):
+                status, answer = save(server, "killed", text("Killed", str(number)), answered[-1])
+                assert status == 200
+                answered.append(answer["digest"])
+        except (OSError, HTTPException):
+            pass  # the server is gone
+
+    saving = threading.Thread(target=go_on_saving)
+    saving.start()
+    until(lambda: len(answered) > 20)
+    server.kill()
+    saving.join(30)
+    server.start()
+    found = server.get("/api/workflows/killed")
+    assert int(found["workflow"]["nodes"]["text"]["inputs"]["value"]) in (len(answered) - 1, len(answered))
+    digests = [row["digest"] for row in server.get("/api/workflows/killed/revisions")["revisions"]]
+    assert digests[: len(answered)] == answered
+    assert save(server, "killed", text("Killed", "on"), found["digest"])[0] == 200
 
 
 # ---- those that come with nodegraph ----

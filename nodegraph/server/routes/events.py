@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import struct
 
 from aiohttp import WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field
 
-from nodegraph.server.hub import Told
+from nodegraph.server.hub import Subscription
 from nodegraph.server.routing import Call, Raw, endpoint
 from nodegraph.server.service import Server
 from nodegraph.wire.jobs import JobId
+
+_LARGEST_BUFFER = 1 << 20
+"""Bytes on their way to a client; with more than that it is told nothing new until it has taken some."""
+_BUFFER_SECONDS = 0.02
 
 
 class EventQuery(BaseModel):
@@ -37,33 +39,35 @@ async def events(server: Server, call: Call) -> web.StreamResponse:
     are no longer kept.
     """
     query: EventQuery = call.query
-    socket = web.WebSocketResponse(heartbeat=30.0, max_msg_size=4096)
+    socket = web.WebSocketResponse(heartbeat=30.0, max_msg_size=4096, compress=False)
     await socket.prepare(call.request)
-    subscription = server.hub.subscribe(query.since, query.job, query.previews)
-    sending = asyncio.create_task(_send(socket, subscription))
+    sending = asyncio.create_task(_send(call.request, server.hub.subscribe(query.since, query.job, query.previews)))
     try:
         async for message in socket:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 break
     finally:
         sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-            await sending
+        await asyncio.gather(sending, return_exceptions=True)
     return socket
 
 
-async def _send(socket: web.WebSocketResponse, subscription: object) -> None:
-    async for told in subscription:  # type: ignore[attr-defined]
-        if told.picture is None:
-            await socket.send_str(told.text)
-        else:
-            await socket.send_bytes(preview_frame(told))
+async def _send(request: web.Request, subscription: Subscription) -> None:
+    """Frames are made once for all clients and go to the transport as they are, many in one write."""
+    async for batch in subscription:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(b"".join([told.frame for told in batch]))
+        await _taken(transport)
 
 
-def preview_frame(told: Told) -> bytes:
-    """A preview as a binary message."""
-    header = told.text.encode()
-    return struct.pack(">I", len(header)) + header + (told.picture or b"")
+async def _taken(transport: asyncio.WriteTransport) -> None:
+    """Wait until the client has taken most of what is on its way. Looked at now and then: a transport cannot be awaited."""
+    while True:
+        if transport.is_closing() or transport.get_write_buffer_size() <= _LARGEST_BUFFER:
+            return
+        await asyncio.sleep(_BUFFER_SECONDS)
 
 
 @endpoint(
@@ -80,11 +84,12 @@ async def event_stream(server: Server, call: Call) -> web.StreamResponse:
     last = call.header("Last-Event-ID") or ""
     since = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else query.since
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    if call.request.method == "HEAD":
+        return response
     await response.prepare(call.request)
     await response.write(b": nodegraph\n\n")
     with contextlib.suppress(ConnectionError):
-        async for told in server.hub.subscribe(since, query.job, False):
-            seq = json.loads(told.text)["seq"]
-            name = f"id: {seq}\n" if seq is not None else ""
-            await response.write(f"{name}data: {told.text}\n\n".encode())
+        async for batch in server.hub.subscribe(since, query.job, False):
+            lines = (("" if told.seq is None else f"id: {told.seq}\n") + f"data: {told.text}\n\n" for told in batch)
+            await response.write("".join(lines).encode())
     return response
