@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from nodegraph.server.security import BadToken
 from nodegraph.server.service import Server
 from nodegraph.settings import BadSettings, Settings, read_settings
 
+_GC = 100_000, 50, 1000
+"""Looking for garbage holds everything up, and a document of 20,000 nodes made it look hundreds of times in vain."""
+
 
 def serve_command(flags: Mapping[str, Any], config: Path | None) -> int:
     """Serve until a signal comes. The first line on stdout is the address; the log goes to stderr."""
@@ -30,6 +34,8 @@ def serve_command(flags: Mapping[str, Any], config: Path | None) -> int:
         stderr().print(note, style="yellow", soft_wrap=True)
     os.umask(0o077)  # what the server and its workers write is for their user alone
     start_logging(json_lines=settings.log.json_lines, level=settings.log.level)
+
+    gc.set_threshold(*_GC)
 
     async def main() -> None:
         await serve(Server(settings), lambda url: print(url, flush=True))

@@ -31,7 +31,7 @@ class Transaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.now = time.time()
+        self.now = round(time.time(), 6)  # as exact as times are shown, so that what is shown can be asked for
         self.events: list[LoggedEvent] = []
 
     def event(self, type_: str, job: str | None = None, **data: Any) -> None:

@@ -1,4 +1,7 @@
-"""The order of the queue: larger priorities first, then by rank. A job that is moved takes on the priority of its new place."""
+"""The order of the queue: larger priorities first, then by rank, which no two jobs share, so that any may change its priority.
+
+A job that is moved takes on the priority of the place that it goes to.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def move_to_end(tx: Transaction, id_: str, position: Literal["first", "last"]) -
     if position == "last":
         (rank,) = tx.connection.execute("SELECT MAX(rank) + 1 FROM jobs").fetchone()
     else:
-        rank = min(_ranks(tx.connection, "MIN", priority), default=1.0) - 1
+        (rank,) = tx.connection.execute("SELECT MIN(rank) - 1 FROM jobs").fetchone()
     return _put(tx, found, priority, rank)
 
 
@@ -69,20 +72,11 @@ def _put(tx: Transaction, found: JobRecord, priority: int, rank: float) -> JobRe
 
 
 def _rank_before(connection: sqlite3.Connection, target: JobRecord) -> float | None:
-    """A rank between a job and the one before it; None where they have become too close."""
+    """A rank that no job has, just before another job's; None where there is no number left between."""
     (here,) = connection.execute("SELECT rank FROM jobs WHERE id = ?", (target.id,)).fetchone()
-    below = max(_ranks(connection, "MAX", target.priority, here), default=here - 2)
-    between = (below + here) / 2
-    return between if below < between < here else None
-
-
-def _ranks(connection: sqlite3.Connection, which: str, priority: int, below: float | None = None) -> list[float]:
-    """The least or the largest rank of each open state with this priority."""
-    limit = "" if below is None else " AND rank < ?"
-    query = f"SELECT {which}(rank) FROM jobs WHERE state = ? AND priority = ?{limit}"
-    given = () if below is None else (below,)
-    rows = (connection.execute(query, (state, priority, *given)).fetchone() for state in _OPEN)
-    return [float(row[0]) for row in rows if row[0] is not None]
+    (below,) = connection.execute("SELECT MAX(rank) FROM jobs WHERE rank < ?", (here,)).fetchone()
+    between = here - 1 if below is None else (below + here) / 2
+    return between if (below is None or below < between) and between < here else None
 
 
 def _spread(connection: sqlite3.Connection) -> None:

@@ -21,7 +21,7 @@ from nodegraph.server.security import ACCESS, Access, Limits, add_headers, guard
 from nodegraph.server.service import Server
 
 _LOG = logger("server")
-_CLOSING_SECONDS = 5.0  # for answers under way, when everything else has ended
+_CLOSING_SECONDS = 2.0  # for answers under way, when everything else has ended
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -39,6 +39,13 @@ class Hub:
         self.last = 0
         self._recent: deque[Told] = deque(maxlen=_RECENT)
         self._subscribers: set[Subscription] = set()
+        self.closed = False
+
+    def close(self) -> None:
+        """Let all subscribers go: there is nothing more to hear."""
+        self.closed = True
+        for subscriber in self._subscribers:
+            subscriber.wake()
 
     @property
     def subscribers(self) -> int:
@@ -100,7 +107,7 @@ class Subscription:
         try:
             if (lost := await self._lost()) is not None:
                 yield [lost]
-            while True:
+            while not self._hub.closed:
                 await self._woken.wait()
                 self._woken.clear()
                 while events := await self._hub.after(self._since):

@@ -29,7 +29,7 @@ def describe(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "nodegraph"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "nodegraph-PORT"},
             },
         },
         "security": [{"token": []}, {"session": []}],

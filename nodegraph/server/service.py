@@ -91,6 +91,7 @@ class Server:
         await self.dispatcher.drain(self.settings.server.shutdown_seconds)
         await self.dispatcher.close(15.0)
         await self.webhooks.close()
+        self.hub.close()
         await self.store.close()
         self.holding.release()
 

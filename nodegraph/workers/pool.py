@@ -143,8 +143,8 @@ class Pool:
 
     @property
     def trouble(self) -> str:
-        """Why no worker runs, where none does and none has been able to start the last time; else empty."""
-        failed = [status for status in self._statuses.values() if status.why and status.state in ("waiting", "starting")]
+        """Why no worker can be started, where none could the last time; else empty."""
+        failed = [status for status in self._statuses.values() if status.failures]
         return failed[0].why if len(failed) == len(self._statuses) else ""
 
     # ---- calls ----
@@ -176,8 +176,8 @@ class Pool:
             ready = [worker for worker in self._all_ready() if name in (None, worker.name)]
             if ready:
                 return min(ready, key=lambda worker: len(worker.running))
-            if self._closing:
-                raise WorkerLost("the server is being stopped")
+            if self._closing or self.trouble:
+                raise WorkerLost(self.trouble or "the server is being stopped")
             self._changed.clear()
             await self._changed.wait()
 
@@ -194,7 +194,9 @@ class Pool:
                 await worker.start()
             except OSError as error:
                 status.why = f"it cannot be started: {error.strerror}"
+                status.failures += 1
                 status.become("waiting")
+                self._changed.set()
                 _LOG.error("worker_not_started", worker=status.name, why=status.why)
             else:
                 self._workers[status.name] = worker
@@ -240,6 +242,7 @@ class Pool:
         for name, future in list(self._calls.values()):
             if name == worker.name and not future.done():
                 future.set_exception(WorkerLost(reason))
+        self._changed.set()
         self._listener.on_lost(worker.name, attempts, reason, crashed=not self._closing)
 
 

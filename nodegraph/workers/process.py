@@ -54,6 +54,8 @@ class WorkerStatus:
     pid: int = 0
     since: float = field(default_factory=time.time)
     starts: int = 0
+    failures: int = 0
+    """How often in a row it ended before it was ready."""
     rss: int = 0
     usage: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -169,6 +171,7 @@ class WorkerProcess:
         reason = self._reason()
         self.status.why, self.status.last_words = reason, self._words.lines
         self.status.pid = self.status.rss = 0
+        self.status.failures += not self._words.is_ready
         self.status.become("waiting")
         self.ended.set()
         self._on_end(self, reason)
@@ -210,7 +213,7 @@ class WorkerProcess:
         match message["kind"]:
             case "ready":
                 self._words.is_ready = True
-                self.status.versions = message["versions"]
+                self.status.versions, self.status.failures = message["versions"], 0
                 if self.status.state == "starting":
                     self.status.become("ready")
             case "beat":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,11 @@ def test_an_address_has_one_form(typed: str, url: str) -> None:
 def test_what_is_no_address_is_refused_in_words(typed: str) -> None:
     with pytest.raises(ServerGone, match="is not the address of a server"):
         normal_url(typed)
+
+
+def test_the_client_is_loaded_only_by_those_who_use_it() -> None:
+    code = (
+        "import sys, nodegraph, nodegraph.cli.app; assert 'aiohttp' not in sys.modules; "
+        "nodegraph.Client; assert not {'torch', 'numpy', 'PIL'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

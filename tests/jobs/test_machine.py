@@ -198,8 +198,20 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.has("running"))
     @rule(data=st.data())
-    def put_back(self, data: st.DataObject) -> None:
+    def go_wrong_run_again_and_hear_late(self, data: st.DataObject) -> None:
+        """A job is given to another worker, and then word comes of its first one."""
         job = self.pick(data, "running")
+        self.put_it_back(job)
+        self.claim(True)
+        assert self.do(transitions.finish, job.id, job.attempts - 1, ended()) is None
+        assert self.do(transitions.put_back, job.id, job.attempts - 1, "late") is None
+
+    @precondition(lambda self: self.has("running"))
+    @rule(data=st.data())
+    def put_back(self, data: st.DataObject) -> None:
+        self.put_it_back(self.pick(data, "running"))
+
+    def put_it_back(self, job: Known) -> None:
         self.do(transitions.put_back, job.id, job.attempts, "The worker was gone.")
         self.stop(job)
 
@@ -271,4 +283,4 @@ def _seen(row: JobRecord) -> tuple[Any, ...]:
 
 
 TestJobs = Jobs.TestCase
-TestJobs.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestJobs.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

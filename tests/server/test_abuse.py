@@ -556,13 +556,23 @@ def test_a_client_that_asks_too_often_is_told_to_wait(new_server: Callable[..., 
     assert send(slow.url, request(), "127.0.0.3").status == 200, "another client is not held up"
 
 
-def test_guessing_tokens_gets_slow_and_the_right_one_stays_fast(server: ServerProcess) -> None:
+def test_guessing_a_short_token_gets_slow_and_the_right_one_stays_fast(new_server: Callable[..., ServerProcess]) -> None:
+    short = new_server("--token", "short")
+    short.own_token = True
+    short.start()
     source = next(_sources)
     wrong = request("GET", "/api/jobs", "Authorization: Bearer wrong", auth=False)
-    statuses = [send(server.url, wrong, source).status for _ in range(15)]
+    statuses = [send(short.url, wrong, source).status for _ in range(15)]
     assert statuses[:10] == [401] * 10
     assert set(statuses[11:]) == {429}
-    assert send(server.url, request(), source).status == 200
+    right = request("GET", "/api/jobs", "Authorization: Bearer short", auth=False)
+    assert send(short.url, right, source).status == 200
+
+
+def test_a_long_token_cannot_be_guessed_and_mistakes_are_no_nuisance(server: ServerProcess) -> None:
+    source = next(_sources)
+    wrong = request("GET", "/api/jobs", "Authorization: Bearer wrong", auth=False)
+    assert {send(server.url, wrong, source).status for _ in range(50)} == {401}
 
 
 def test_a_foreign_page_cannot_use_up_the_rate_of_the_user(

@@ -67,7 +67,7 @@ def test_every_job_ends_once_and_whole_whatever_is_killed(new_server: NewServer,
 
 def test_a_job_goes_on_from_its_finished_steps_after_the_server_was_killed(new_server: NewServer) -> None:
     server = new_server().start()
-    id_ = server.submit(chain(["first", "second", "third"], seconds=1.5))
+    id_ = server.submit(chain(["first", "second", "third"], seconds=0.4))
     until(lambda: "second" in server.lines())
     server.kill()
     server.start()

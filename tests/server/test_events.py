@@ -154,3 +154,15 @@ async def test_who_asks_for_what_is_not_there_is_told(server: ServerProcess) -> 
         event = json.loads((await socket.receive(10)).data)
     assert event["type"] == "events_lost"
     assert event["seq"] < 999999999
+
+
+async def test_listeners_are_told_that_the_server_stops(new_server: Callable[..., ServerProcess]) -> None:
+    running = new_server().start()
+    async with listening(running) as socket:
+        stopping = asyncio.create_task(asyncio.to_thread(running.stop))
+        async with asyncio.timeout(30):
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+        assert message.type is aiohttp.WSMsgType.CLOSE
+        assert message.data == aiohttp.WSCloseCode.GOING_AWAY
+        assert await stopping == 0

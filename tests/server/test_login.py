@@ -139,6 +139,15 @@ def test_a_session_outlives_a_restart(new_server: Callable[..., ServerProcess]) 
     assert _get(again, "/api/jobs", cookie).status == 200
 
 
+def test_another_token_ends_all_sessions(new_server: Callable[..., ServerProcess]) -> None:
+    server = new_server().start()
+    cookie = _cookie(_sign_in(server))
+    port = str(urlsplit(server.url).port)
+    server.kill()
+    again = new_server("--port", port, "--token", "another-token-of-these-tests").start()
+    assert _get(again, "/api/jobs", cookie).status == 401
+
+
 def test_what_is_kept_of_a_session_does_not_open_anything(server: ServerProcess) -> None:
     session = _cookie(_sign_in(server)).rpartition("=")[2]
     files = [path for path in server.data.rglob("*") if path.is_file() and "jobs.sqlite" in path.name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field
 
 from nodegraph.server.hub import Subscription
@@ -41,7 +41,8 @@ async def events(server: Server, call: Call) -> web.StreamResponse:
     query: EventQuery = call.query
     socket = web.WebSocketResponse(heartbeat=30.0, max_msg_size=4096, compress=False)
     await socket.prepare(call.request)
-    sending = asyncio.create_task(_send(call.request, server.hub.subscribe(query.since, query.job, query.previews)))
+    subscription = server.hub.subscribe(query.since, query.job, query.previews)
+    sending = asyncio.create_task(_send(call.request, socket, subscription))
     try:
         async for message in socket:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -52,7 +53,7 @@ async def events(server: Server, call: Call) -> web.StreamResponse:
     return socket
 
 
-async def _send(request: web.Request, subscription: Subscription) -> None:
+async def _send(request: web.Request, socket: web.WebSocketResponse, subscription: Subscription) -> None:
     """Frames are made once for all clients and go to the transport as they are, many in one write."""
     async for batch in subscription:
         transport = request.transport
@@ -60,6 +61,7 @@ async def _send(request: web.Request, subscription: Subscription) -> None:
             return
         transport.write(b"".join([told.frame for told in batch]))
         await _taken(transport)
+    await socket.close(code=WSCloseCode.GOING_AWAY, message=b"The server is being stopped.")
 
 
 async def _taken(transport: asyncio.WriteTransport) -> None:

@@ -16,9 +16,12 @@ from nodegraph.server.security.origins import check_host, scheme_of
 from nodegraph.server.security.rates import Buckets, client_of
 from nodegraph.server.security.tokens import digest, kept_token, same
 from nodegraph.settings import Settings, is_loopback
+from nodegraph.settings.model import SHORTEST_TOKEN
 
 _LOG = logger("server")
-_GUESSES, _GUESS_SECONDS = 10, 60.0
+_GUESSES = 10.0
+"""Wrong tokens that an address may send in a minute, where the token is short enough to be worth trying."""
+_MANY_GUESSES = 600.0
 _COOKIE_SECONDS = 400 * 24 * 3600  # as long as browsers keep one; the server forgets it sooner
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="nodegraph"'}
 
@@ -34,7 +37,8 @@ class Access:
         own = () if is_loopback(server.host) else (server.host,)
         self._names = frozenset((*server.allowed_hosts, *own))
         self._requests = Buckets(server.requests_per_second, server.burst)
-        self._guesses = Buckets(_GUESSES / _GUESS_SECONDS, _GUESSES)
+        guesses = _MANY_GUESSES if token is not None and len(token) >= SHORTEST_TOKEN else _GUESSES
+        self._guesses = Buckets(guesses / 60.0, guesses)
 
     @classmethod
     def of(cls, settings: Settings) -> Access:
@@ -65,7 +69,7 @@ class Access:
             if scheme.lower() == "bearer" and same(given.strip(" "), self.token):
                 return True
             raise self.wrong(request)
-        return (session := self.session_of(request)) is not None and await self._sessions.use(digest(session))
+        return (session := self.session_of(request)) is not None and await self._sessions.use(self._key(session))
 
     def wrong(self, request: web.Request) -> Refused:
         """The refusal of a wrong token or code. Guessing gets slow; the right one is never held up."""
@@ -84,7 +88,7 @@ class Access:
         """Begin a session; the Set-Cookie header that gives it to the browser."""
         session = secrets.token_urlsafe(32)
         try:
-            await self._sessions.add(digest(session))
+            await self._sessions.add(self._key(session))
         except StoreFailed:
             _LOG.warning("session_not_kept")  # it lasts until the server ends
         return self._cookie(request, session, _COOKIE_SECONDS)
@@ -92,8 +96,12 @@ class Access:
     async def end_session(self, request: web.Request) -> str:
         """End the session that a browser shows; the Set-Cookie header that takes it away."""
         if (session := self.session_of(request)) is not None:
-            await self._sessions.end(digest(session))
+            await self._sessions.end(self._key(session))
         return self._cookie(request, "", 0)
+
+    def _key(self, session: str) -> str:
+        """What is kept of a session; with another token it is another, so a new token ends all sessions."""
+        return digest(f"{self.token} {session}")
 
     def _cookie(self, request: web.Request, session: str, seconds: int) -> str:
         host = check_host(request.headers["Host"], self.names(request))

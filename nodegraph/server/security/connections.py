@@ -92,7 +92,7 @@ class Connection(web.RequestHandler):
 
     def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:
         """aiohttp calls this when an answer has been written; there is no access log."""
-        self._busy = False
+        self._busy = not request.content.is_eof()  # what is left of a body is no new request
         self._stop_timer()
 
     # ---- clients that are too slow ----
