@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server.harness import ServerProcess
 
 from nodegraph.graph import parse_document
 
@@ -22,8 +24,19 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def local_server(data_folder: Path) -> Iterator[None]:
+    """The server that clients without an address find: that of the session's data folder."""
+    with ServerProcess(data_folder):
+        yield
+
+
 @pytest.mark.parametrize(("place", "code"), blocks("python"), ids=[place for place, _ in blocks("python")])
-def test_python_in_the_documentation_runs(place: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_in_the_documentation_runs(
+    place: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if "Client()" in code:
+        request.getfixturevalue("local_server")
     (tmp_path / "workflows").symlink_to(ROOT / "workflows")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, place, "exec", dont_inherit=True), {"__name__": "__main__"})

@@ -34,7 +34,7 @@ def find_server(
     url: str | None = None, token: str | None = None, data: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> Address:
     """The server with this address, else the one that serves the data folder. Raises ServerGone where there is none."""
-    folder = data_folder(data, environ)
+    folder = data_folder(None if data is None else Path(data), environ)
     here = _running(folder)
     token = token or environ.get(TOKEN_VARIABLE) or None
     if url is None:

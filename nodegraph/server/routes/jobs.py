@@ -34,6 +34,16 @@ def _split(values: Any) -> Any:
     return [part for value in values for part in str(value).split(",")] if isinstance(values, list) else values
 
 
+def _is_a_date(text: Any) -> Any:
+    """pydantic would take a number for seconds since 1970."""
+    if not isinstance(text, str) or not re.match(r"\d{4}-\d\d-\d\d[T ]", text, re.ASCII):
+        raise ValueError("a moment as 2026-11-23T01:00:00Z")
+    return text
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_is_a_date)]
+
+
 class JobQuery(BaseModel):
     """Which jobs to list."""
 
@@ -47,8 +57,8 @@ class JobQuery(BaseModel):
     model: str | None = Field(default=None, max_length=500, description="Part of the name of a model that it uses.")
     seed: Annotated[int, Field(ge=0, le=2**64)] | None = Field(default=None, description="A seed that it uses.")
     node: str | None = Field(default=None, max_length=200, description="A node type that it uses.")
-    created_after: AwareDatetime | None = Field(default=None, description="Only jobs that were queued then or later.")
-    created_before: AwareDatetime | None = Field(default=None, description="Only jobs that were queued before then.")
+    created_after: Moment | None = Field(default=None, description="Only jobs that were queued then or later.")
+    created_before: Moment | None = Field(default=None, description="Only jobs that were queued before then.")
     limit: int = Field(default=50, ge=1, le=500)
     cursor: JobId | None = Field(default=None, description="`next` of the page before.")
 
