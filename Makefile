@@ -27,14 +27,14 @@ demo: $(VENV)/.run  ## Turn a prompt into a picture: make demo PROMPT="a panda"
 	@$(BIN)/nodegraph run workflows/text_to_image.json --prompt "$(PROMPT)" --seed $(SEED)
 
 test: $(VENV)/.dev  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.dev  ## Format, lint, types, import rules, tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff format

@@ -55,7 +55,8 @@ class Saver:
         JSON outputs come as `{"value": ...}`, others (a conditioning, a recipe) as `{"type": NAME}`.
         """
         self._thread.shutdown()
-        found: Rows = {output.name: [] for output, _ in self._saved}
+        came = dict.fromkeys(output.name for output, _ in self._saved)
+        found: Rows = {name: [] for name in (*self._document.interface.outputs, *came) if name in came}
         problems: list[Problem] = []
         for output, rows in sorted(self._saved, key=lambda saved: saved[0].item):
             try:

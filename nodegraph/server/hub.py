@@ -6,6 +6,7 @@ Logged events are numbered and can be had again; progress and previews are not, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
 import time
@@ -20,6 +21,7 @@ from nodegraph.jobs.dispatcher import Passing
 _RECENT = 5000
 _AT_ONCE = 500
 _PREVIEW_SECONDS = 0.1
+_SILENCE_SECONDS = 15.0
 
 
 class Told(NamedTuple):
@@ -85,7 +87,10 @@ class Hub:
 
 
 class Subscription:
-    """One listener: iterating gives some at a time. Of what is passing it gives the latest, of what is logged everything."""
+    """One listener: iterating gives some at a time. Of what is passing it gives the latest, of what is logged everything.
+
+    After a while without anything it gives none, so that whoever sends them on finds out that nobody is there any more.
+    """
 
     def __init__(self, hub: Hub, since: int, job: str | None, previews: bool) -> None:
         self._hub, self._since, self._job, self._previews = hub, since, job, previews
@@ -107,16 +112,21 @@ class Subscription:
         try:
             if (lost := await self._lost()) is not None:
                 yield [lost]
+            told = time.monotonic()
             while not self._hub.closed:
-                await self._woken.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(told + _SILENCE_SECONDS - time.monotonic()):
+                        await self._woken.wait()
                 self._woken.clear()
                 while events := await self._hub.after(self._since):
                     self._since = events[-1].seq or self._since
                     mine = events if self._job is None else [event for event in events if event.job == self._job]
                     if mine:
                         yield mine
-                if due := self._due():
+                        told = time.monotonic()
+                if (due := self._due()) or time.monotonic() - told >= _SILENCE_SECONDS:
                     yield due
+                    told = time.monotonic()
         finally:
             self._hub.remove(self)
 

@@ -14,6 +14,7 @@ from nodegraph.sdk.spec import InputSpec
 
 _MOST_CHARACTERS = 100_000
 _MOST_MARKS = 2000
+_MOST_ROUNDS = 5
 _KNOWN = re.compile(r"(sk|pk|rk|hf|gh[a-z]|glpat|github_pat|xox[a-z]|AKIA|ASIA|AIza|ya29|eyJ)[-_.A-Za-z0-9]{10,}")
 _PART = re.compile(r"[A-Za-z0-9+/=]+")
 _PASSWORD = re.compile(
@@ -41,15 +42,32 @@ def found_by(plan: Plan) -> FoundBy:
                         marks[kind, str(value)] = None
                     elif kind == "text":
                         texts[str(value)] = None
-    text = "\n".join(filter(None, map(without_secrets, texts)))
-    return FoundBy(tuple(marks)[:_MOST_MARKS], text[:_MOST_CHARACTERS])
+    text = "\n".join(filter(None, map(without_secrets, _cut(texts))))
+    return FoundBy(tuple(marks)[:_MOST_MARKS], text)
 
 
 def without_secrets(text: str) -> str:
-    """A text without the words that look like a key, a token or a password."""
-    while (left := " ".join(word for word in _PASSWORD.sub(" ", text).split() if not _is_like_secret(word))) != text:
+    """A text without the words that look like a key, a token or a password.
+
+    A text that is made of them layer by layer is not looked through to its end: nothing is left of it.
+    """
+    for _ in range(_MOST_ROUNDS):
+        left = " ".join(word for word in _PASSWORD.sub(" ", text).split() if not _is_like_secret(word))
+        if left == text:
+            return text
         text = left  # what came together may look like one, too
-    return text
+    return ""
+
+
+def _cut(texts: Iterable[str]) -> Iterator[str]:
+    """The texts up to so many characters altogether, the last one up to a whole word."""
+    left = _MOST_CHARACTERS
+    for text in texts:
+        if len(text) > left:
+            yield text[:left].rpartition(" ")[0]  # half a secret would not be recognised
+            return
+        yield text
+        left -= len(text) + 1
 
 
 def _is_like_secret(word: str) -> bool:

@@ -30,6 +30,10 @@ CAREFUL = {
 }
 """Whatever is in the file: no script runs, no type is guessed, and no other site has it."""
 
+_PIECE = 1 << 18
+_PIECE_SECONDS = 60.0
+"""How long a client may take for a piece; while the system copies, nobody else sees that it does not read."""
+
 
 def open_below(folder: Path, path: Path) -> BinaryIO:
     """A regular file in a folder, open. Raises Refused (404) for links, for folders, and for what links lead out to."""
@@ -108,10 +112,17 @@ async def _send_parts(
 
 
 async def _copy(request: web.Request, file: BinaryIO, part: Range) -> None:
-    if part.start == part.end:
-        return
-    if request.transport is None:
-        raise ConnectionResetError("the client has gone")
-    sent = await asyncio.get_running_loop().sendfile(request.transport, file, part.start, part.end - part.start)
-    if sent != part.end - part.start:
-        raise ConnectionResetError("the file has become shorter")
+    loop, place = asyncio.get_running_loop(), part.start
+    while place < part.end:
+        if (transport := request.transport) is None:
+            raise ConnectionResetError("the client has gone")
+        size = min(_PIECE, part.end - place)
+        try:
+            async with asyncio.timeout(_PIECE_SECONDS):
+                sent = await loop.sendfile(transport, file, place, size)
+        except TimeoutError:
+            transport.abort()
+            raise ConnectionResetError("the client does not read") from None
+        if sent != size:
+            raise ConnectionResetError("the file has become shorter")
+        place += size

@@ -93,5 +93,5 @@ async def event_stream(server: Server, call: Call) -> web.StreamResponse:
     with contextlib.suppress(ConnectionError):
         async for batch in server.hub.subscribe(since, query.job, False):
             lines = (("" if told.seq is None else f"id: {told.seq}\n") + f"data: {told.text}\n\n" for told in batch)
-            await response.write("".join(lines).encode())
+            await response.write("".join(lines).encode() or b":\n\n")  # a comment: who has gone is found out by writing
     return response
