@@ -454,11 +454,13 @@ def serve(
     workers: Annotated[str | None, typer.Option("--workers", help="How many worker processes (default: one per GPU).")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compute every job as if it were alone.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Logs as one JSON object per line.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings (default: config.toml).")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings (default: config.toml in the data folder).")
+    ] = None,
     data: Data = None,
     models: Models = None,
 ) -> None:
-    """Serve the editor and the API; run jobs that outlive restarts."""
+    """Serve the API and a page to watch jobs; run jobs that outlive restarts."""
     from nodegraph.cli.serve import serve_command
 
     flags = {

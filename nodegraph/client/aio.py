@@ -141,6 +141,8 @@ class AsyncClient:
                 yield event
                 if isinstance(event, JobChanged) and event.state in ENDED:
                     return
+                if isinstance(event, Event) and event.type == "job_deleted":
+                    return  # with all that told of its end
                 if isinstance(event, EventsLost) and (await self.job(id_)).state in ENDED:
                     return
 

@@ -122,7 +122,10 @@ class Client:
 
     def wait(self, id_: str, timeout: float | None = None) -> JobResult:
         """What a job gave, once it has ended; the server may be restarted meanwhile. Raises JobFailed, TimeoutError."""
-        return self._result(asyncio.wait_for(self._client.wait(id_), timeout))
+        try:
+            return self._result(asyncio.wait_for(self._client.wait(id_), timeout))
+        except TimeoutError:
+            raise TimeoutError(f"Job {id_} has not ended within {timeout} seconds. It goes on.") from None
 
     def progress(self, id_: str, *, previews: bool = False) -> Iterator[Event | Preview]:
         """What happens to a job from now on until it has ended; nothing where it has already."""
@@ -238,7 +241,8 @@ class Client:
                     return
                 yield item
         finally:
-            self._do(found.aclose())
+            if not self._loop.is_closed():  # the client may be closed before an iterator that nobody finished
+                self._do(found.aclose())
 
     def _result(self, work: Coroutine[Any, Any, Any]) -> JobResult:
         try:

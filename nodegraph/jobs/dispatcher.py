@@ -47,7 +47,7 @@ class _Note(NamedTuple):
 
 class Dispatcher:
     """Between a store and a pool. `passing` hears of progress and previews; `ended` of jobs that are over; `ran` of what
-    attempts did that came to their end.
+    attempts did that came to their end. `hushed` takes out of what went wrong where this machine's folders lie.
     """
 
     def __init__(
@@ -56,8 +56,10 @@ class Dispatcher:
         passing: Callable[[Passing], None],
         ended: Callable[[JobRecord], None] = lambda job: None,
         ran: Callable[[JobRecord, Ended], None] = lambda job, ended: None,
+        hushed: Callable[[str], str] = lambda text: text,
     ) -> None:
         self.store, self._passing, self._ended, self._ran = store, passing, ended, ran
+        self._hushed = hushed
         self.pool: Pool | None = None
         self.trouble = ""
         """Why the store cannot be used, if it cannot."""
@@ -133,7 +135,7 @@ class Dispatcher:
         while cancelled := await self.store.cancel_queued():
             count += len(cancelled)
             for job in cancelled:
-                self._ended(job)
+                self._over(job)
         return count
 
     async def _stop(self, id_: str, ask: Callable[[Transaction, str], JobRecord | None]) -> JobRecord | None:
@@ -141,7 +143,7 @@ class Dispatcher:
         if found is not None and found.state == "running" and self.pool is not None:
             self.pool.cancel(id_)  # one that is on its way to a worker is looked at again when it is there
         if found is not None and found.state == "cancelled" and before is not None and before.state != "cancelled":
-            self._ended(found)
+            self._over(found)
         return found
 
     def answer(self, id_: str, node: str, choice: int) -> bool:
@@ -188,6 +190,7 @@ class Dispatcher:
             attempt = Attempt(job.id, job.attempts, document or "", job.wanted, job.exact, job.priority, job.alone)
             if not self._holding and pool.give(worker, attempt):
                 self.live[job.id] = {}
+                _LOG.info("job_started", job=job.id, worker=worker, attempt=job.attempts)
                 self._later(_Note(lambda tx: stored(tx.connection, job.id), self._stop_late))
             else:
                 self._later(_Note(lambda tx: transitions.put_back(tx, job.id, job.attempts, "The worker was gone.")))
@@ -231,7 +234,7 @@ class Dispatcher:
                 self.questions.setdefault(job, {})[message["node"]] = asked
                 self._later(_Note(lambda tx: tx.event("job_question", job, attempt=attempt, **asked)))
             case "done":
-                self._finish(job, attempt, Ended(**json.loads(message["ended"])))
+                self._finish(job, attempt, self._without_places(Ended(**json.loads(message["ended"]))))
 
     def on_lost(self, worker: str, attempts: Sequence[Attempt], reason: str, *, crashed: bool) -> None:
         for attempt in attempts:
@@ -251,8 +254,16 @@ class Dispatcher:
     def _tell_ended(self, jobs: Sequence[JobRecord]) -> None:
         for job in jobs:
             if job.finished is not None:
-                self._ended(job)
+                self._over(job)
         self._room.set()
+
+    def _over(self, job: JobRecord) -> None:
+        took = None if job.finished is None or job.started is None else job.finished - job.started
+        more: dict[str, Any] = {} if took is None else {"ms": round(took * 1000)}
+        if job.error is not None:
+            more["why"] = job.error.get("type")
+        _LOG.info("job_ended", job=job.id, state=job.state, **more)
+        self._ended(job)
 
     def _finish(self, job: str, attempt: int, ended: Ended) -> None:
         """An attempt is over. One that was stopped because its worker ends is no result."""
@@ -278,6 +289,7 @@ class Dispatcher:
             elif type_ == "node_finished":
                 rows[data["node"]] = {"state": data["state"], "reason": data["reason"], "ms": data["ms"]}
             elif type_ == "node_failed":
+                data["problem"] = self._without_places_in(data["problem"])
                 rows[data["node"]] = {"state": "failed", "reason": data["problem"]["message"], "ms": 0.0}
 
         def work(tx: Transaction) -> None:
@@ -285,6 +297,14 @@ class Dispatcher:
                 tx.event(type_, job, attempt=attempt, **data)
 
         self._later(_Note(work))
+
+    def _without_places(self, ended: Ended) -> Ended:
+        failed = {name: row for name, row in ended.nodes.items() if row.get("state") == "failed"}
+        told = {name: self._without_places_in(row) for name, row in failed.items()}
+        return ended._replace(error=self._without_places_in(ended.error), nodes={**ended.nodes, **told})
+
+    def _without_places_in(self, told: Any) -> Any:
+        return json.loads(self._hushed(json.dumps(told, ensure_ascii=False)))
 
     def _forget(self, job: str) -> None:
         self.live.pop(job, None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import re
 import sqlite3
@@ -24,10 +23,11 @@ from nodegraph.jobs.records import job
 from nodegraph.jobs.store import KEY_SECONDS, JobStore
 from nodegraph.jobs.transitions import NotNow
 from nodegraph.jobs.words import remove_words
+from nodegraph.logs import logger
 from nodegraph.settings.model import Jobs as JobSettings
 from nodegraph.wire.jobs import ENDED
 
-_LOG = logging.getLogger("nodegraph.jobs")
+_LOG = logger("jobs")
 
 EVERY_SECONDS = 3600.0
 _YOUNG_SECONDS = 3600.0
@@ -55,9 +55,11 @@ async def upkeep(store: JobStore, artifacts: Path, settings: JobSettings, every_
         try:
             forgotten = await forget(store, artifacts, settings)
             if any(forgotten):
-                _LOG.info("forgotten", extra=forgotten._asdict())
+                _LOG.info("forgotten", **forgotten._asdict())
         except (StoreFailed, OSError) as error:
-            _LOG.warning("not_forgotten", extra={"why": str(error)})
+            _LOG.warning("not_forgotten", error=error)
+        except Exception as error:  # what went wrong once must not keep everything for ever
+            _LOG.fault("not_forgotten", error)
         await asyncio.sleep(every_seconds)
 
 

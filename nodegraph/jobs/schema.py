@@ -23,7 +23,7 @@ CREATE TABLE jobs (
     attempts INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,   -- workers that died while they ran this job alone
     alone INTEGER NOT NULL DEFAULT 0,     -- a worker died while it ran this job among others
-    stopping TEXT,                   -- 'cancelled' or 'paused': what a running job is about to become
+    stopping TEXT,                   -- 'cancelled', 'paused' or 'queued': what a running job is about to become
     reason TEXT NOT NULL DEFAULT '',
     error TEXT,                      -- JSON: problem details
     outputs TEXT                     -- JSON: rows by name

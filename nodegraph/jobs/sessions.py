@@ -34,6 +34,7 @@ class Sessions:
         gone = sorted(used, key=used.__getitem__)[:-_MOST]
         for old in gone:
             del used[old]
+        self._noted = {known: at for known, at in self._noted.items() if known in used}
 
         def work(tx: Transaction) -> None:
             tx.connection.execute("DELETE FROM sessions WHERE used <= ?", (now - SESSION_SECONDS,))

@@ -88,8 +88,8 @@ def finish(tx: Transaction, id_: str, attempt: int, ended: Ended) -> JobRecord |
     found = job(tx.connection, id_)
     if found is None or found.state != "running" or found.attempts != attempt:
         return None
-    if ended.state == "cancelled" and found.stopping == "paused":
-        return _set(tx, id_, "paused", reason="paused")
+    if ended.state == "cancelled" and found.stopping in ("paused", "queued"):
+        return _stop(tx, found)
     return _end(tx, id_, ended.state, ended=ended)
 
 
@@ -145,8 +145,10 @@ def pause(tx: Transaction, id_: str) -> JobRecord | None:
 
 
 def resume(tx: Transaction, id_: str) -> JobRecord | None:
-    """A paused job goes back to its place in the queue."""
+    """A paused job goes back to its place in the queue; one that was to pause and runs still, as soon as it has stopped."""
     found = job(tx.connection, id_)
+    if found is not None and found.state == "running" and found.stopping == "paused":
+        return _ask_to_stop(tx, id_, "queued", ())
     if found is None or found.state != "paused":
         return found
     return _set(tx, id_, "queued", reason="resumed")
@@ -217,8 +219,11 @@ def _ask_to_stop(tx: Transaction, id_: str, goal: str, at_once: Sequence[str]) -
 
 
 def _stop(tx: Transaction, found: JobRecord) -> JobRecord:
-    """What a job that was to stop becomes when its worker is gone."""
-    return _end(tx, found.id, "cancelled") if found.stopping == "cancelled" else _set(tx, found.id, "paused", reason="paused")
+    """What a job that was to stop becomes when it has, or when its worker is gone."""
+    if found.stopping == "cancelled":
+        return _end(tx, found.id, "cancelled")
+    goal = found.stopping or "paused"
+    return _set(tx, found.id, goal, reason="resumed" if goal == "queued" else goal)
 
 
 def _set(tx: Transaction, id_: str, state: str, *, reason: str) -> JobRecord:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from nodegraph.api.paths import shipped
 from nodegraph.jobs import StoreFailed
@@ -31,7 +33,7 @@ def application(server: Server, access: Access) -> web.Application:
     public: set[tuple[str, str]] = set()
     guard = guarded(access, public, (HOME,))
     app = web.Application(
-        middlewares=[server.metrics.middleware, _told, guard], client_max_size=server.settings.server.max_body_bytes
+        middlewares=[server.metrics.middleware, _telling(server), guard], client_max_size=server.settings.server.max_body_bytes
     )
     app[ACCESS] = access
     app.on_response_prepare.append(add_headers)
@@ -58,24 +60,30 @@ def _methods(found: Endpoint) -> list[str]:
     return [found.method, "HEAD"] if heads else [found.method]
 
 
-@web.middleware
-async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Whatever goes wrong is told as a problem."""
-    try:
-        return await handler(request)
-    except Refused as refused:
-        return refused.response()
-    except StoreFailed as error:
-        _LOG.fault("store_failed", error)
-        return Refused(507, "store_failed", "The server's data folder cannot be used. Its log says more.").response()
-    except web.HTTPException as error:
-        headers = {name: value for name, value in error.headers.items() if name == "Allow"}
-        return Refused(error.status, "http", error.reason, headers=headers).response()
-    except (asyncio.CancelledError, ConnectionError):
-        raise
-    except Exception as error:
-        _LOG.fault("request_failed", error)
-        return Refused(500, "internal", "The server's log says more.").response()
+def _telling(server: Server) -> Middleware:
+    """The middleware that tells whatever goes wrong as a problem."""
+
+    @web.middleware
+    async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return refused.response()
+        except StoreFailed as error:
+            if server.draining:  # its store is closed before the last connection is
+                return Refused(503, "stopping", "The server is being stopped.", headers={"Retry-After": "10"}).response()
+            _LOG.fault("store_failed", error)
+            return Refused(507, "store_failed", "The server's data folder cannot be used. Its log says more.").response()
+        except web.HTTPException as error:
+            headers = {name: value for name, value in error.headers.items() if name == "Allow"}
+            return Refused(error.status, "http", error.reason, headers=headers).response()
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:
+            _LOG.fault("request_failed", error)
+            return Refused(500, "internal", "The server's log says more.").response()
+
+    return told
 
 
 async def serve(server: Server, ready: Callable[[str], None]) -> None:
@@ -101,10 +109,13 @@ async def serve(server: Server, ready: Callable[[str], None]) -> None:
             server.holding.tell(url)
             with running_file(server.data, url, access.token):
                 ready(f"{url}/" if access.token is None else f"{url}/?login={access.codes.issue()}")
+                _LOG.info("server_started", url=url, pid=os.getpid())
                 await over.wait()
+                _LOG.info("server_stopping", running=server.pool.running, seconds=settings.shutdown_seconds)
         finally:
             server.draining = True
             await server.close()
+            _LOG.info("server_stopped")
     finally:
         listening.close()
         await runner.cleanup()

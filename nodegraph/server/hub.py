@@ -19,6 +19,7 @@ from nodegraph.jobs import JobStore, LoggedEvent
 from nodegraph.jobs.dispatcher import Passing
 
 _RECENT = 5000
+_RECENT_BYTES = 16 << 20
 _AT_ONCE = 500
 _PREVIEW_SECONDS = 0.1
 _SILENCE_SECONDS = 15.0
@@ -39,7 +40,8 @@ class Hub:
     def __init__(self) -> None:
         self.store: JobStore | None = None
         self.last = 0
-        self._recent: deque[Told] = deque(maxlen=_RECENT)
+        self._recent: deque[Told] = deque()
+        self._recent_bytes = 0
         self._subscribers: set[Subscription] = set()
         self.closed = False
 
@@ -55,7 +57,11 @@ class Hub:
 
     def told(self, events: Sequence[LoggedEvent]) -> None:
         """Events were committed."""
-        self._recent.extend(map(_logged, events))
+        for event in map(_logged, events):
+            self._recent.append(event)
+            self._recent_bytes += len(event.frame)
+        while len(self._recent) > _RECENT or self._recent_bytes > _RECENT_BYTES:
+            self._recent_bytes -= len(self._recent.popleft().frame)
         self.last = events[-1].seq
         for subscriber in self._subscribers:
             subscriber.wake()

@@ -20,18 +20,21 @@ from nodegraph.graph.opening import decoded, read_bytes
 from nodegraph.graph.reading import read_json
 from nodegraph.graph.uses import Use, told
 from nodegraph.jobs import NewJob
-from nodegraph.sdk.errors import InvalidWorkflow, NodeError
+from nodegraph.sdk.errors import InvalidWorkflow, NodeError, Problem, nearest
 from nodegraph.sdk.values import MAX_SEED
 from nodegraph.sdk.writing import real_place
 from nodegraph.server.opened import Opened
-from nodegraph.server.problems import Refused, not_found
+from nodegraph.server.opening import asked
+from nodegraph.server.problems import Refused
 from nodegraph.server.searching import found_by
 from nodegraph.server.service import Server
 from nodegraph.server.webhooks import check_webhook
+from nodegraph.server.wording import told_apart
 from nodegraph.store.ledger import digest_of
 from nodegraph.wire import JobSubmission
 
 RANDOM = "random"
+_LONGEST_TITLE = 500  # characters: it goes along with lists and events
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,17 +50,21 @@ async def prepare(server: Server, submission: JobSubmission) -> NewJob:
         opened = await _opened(server, catalog, found)
         return await _look(server, _prepared, server, submission, opened, found.path)
     except InvalidWorkflow as error:
-        raise Refused(422, "invalid_workflow", "The workflow cannot run.", error.problems) from None
+        problems = error.problems
     except NodeError as error:
-        raise Refused(422, "invalid_workflow", "The workflow cannot run.", [error.problem("", "bad_file")]) from None
+        problems = (error.problem("", "bad_file"),)
+    raise Refused(422, "invalid_workflow", "The workflow cannot run.", told_apart(problems, server.settings))
 
 
 async def up_to_date(server: Server, document: Document, path: Path | None = None) -> Document:
-    """The document as it runs: nodes of older versions led on, subgraph files inside. Code of packs is for workers."""
+    """The document as it runs: nodes of older versions led on, subgraph files inside. Code of packs is for workers.
+
+    Raises InvalidWorkflow, and Refused without a worker.
+    """
     if not needs_migration(document, await server.catalog()) and not needs_files(document):
         return document
     place = str(path) if path is not None else None
-    found = await server.pool.call("open", {"document": dump_document(document), "path": place})
+    found = await asked(server, "open", {"document": await asyncio.to_thread(dump_document, document), "path": place})
     return await asyncio.to_thread(parse_document, found["document"])
 
 
@@ -71,7 +78,9 @@ def find_saved(server: Server, id_: str) -> Path:
     """The file of a saved workflow. Raises Refused."""
     path = server.shelf.find(id_)
     if path is None:
-        raise not_found("workflow")
+        hint = nearest(id_, (row.id for row in server.shelf.rows()), "There are")
+        detail = "There is no such workflow."
+        raise Refused(404, "not_found", detail, [Problem("not_found", f"There is no workflow {id_!r}.", hint=hint or None)])
     return path
 
 
@@ -135,7 +144,7 @@ def _prepared(server: Server, submission: JobSubmission, opened: Opened, path: P
     marks, text = found_by(plan)
     return NewJob(
         document=json.dumps(to_json(document), ensure_ascii=False),
-        title=document.title,
+        title=document.title[:_LONGEST_TITLE],
         inputs=_used(document, opened.inputs, values),
         wanted=submission.outputs,
         workflow_id=submission.workflow_id,

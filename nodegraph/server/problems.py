@@ -71,7 +71,10 @@ def misfits(error: ValidationError, kind: str = "bad_request") -> Refused:
     problems = []
     for row in error.errors(include_url=False, include_input=False, include_context=False):
         place = ".".join(map(str, row["loc"]))
-        problems.append(Problem(row["type"], f"{place}: {row['msg']}" if place else row["msg"]))
+        said = row["msg"].removeprefix("Value error, ")
+        if row["type"] == "extra_forbidden":
+            said = "There is nothing of this name here."
+        problems.append(Problem(row["type"], f"{place}: {said}" if place else f"{said[:1].upper()}{said[1:]}"))
     return Refused(422, kind, "The request does not have the form that is described.", problems)
 
 

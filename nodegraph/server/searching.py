@@ -17,9 +17,7 @@ _MOST_MARKS = 2000
 _MOST_ROUNDS = 5
 _KNOWN = re.compile(r"(sk|pk|rk|hf|gh[a-z]|glpat|github_pat|xox[a-z]|AKIA|ASIA|AIza|ya29|eyJ)[-_.A-Za-z0-9]{10,}")
 _PART = re.compile(r"[A-Za-z0-9+/=]+")
-_PASSWORD = re.compile(
-    r"(?i)(password|passwd|secret|token|api[_-]?key)\s*[:=]\s*\S+|authorization\s*[:=]\s*(\w+\s+)?\S+"
-)
+_PASSWORD = re.compile(r"(?i)(password|passwd|secret|token|api[_-]?key)\s*[:=]\s*\S+|authorization\s*[:=]\s*(\w+\s+)?\S+")
 
 
 class FoundBy(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 from nodegraph.api.session import Session
@@ -18,6 +19,7 @@ from nodegraph.server.shelf import Shelf
 from nodegraph.server.thumbnails import Thumbnails
 from nodegraph.server.uploads import Uploads
 from nodegraph.server.webhooks import Webhooks
+from nodegraph.server.wording import without_paths
 from nodegraph.settings import Settings
 from nodegraph.workers import Pool, WorkerSetup
 
@@ -64,7 +66,8 @@ class Server:
         _, self.hub.last = await self.store.bounds()
         self._catalog = asyncio.create_task(asyncio.to_thread(self._load_catalog))
         self.webhooks = Webhooks(self.store, self.settings.webhooks, self.data / "webhook-secret")
-        self.dispatcher = Dispatcher(self.store, self.hub.passing, self._ended, self.metrics.ran)
+        hushed = partial(without_paths, settings=self.settings)
+        self.dispatcher = Dispatcher(self.store, self.hub.passing, self._ended, self.metrics.ran, hushed)
         setup = WorkerSetup(
             data=str(self.data),
             artifacts=str(self.artifacts),

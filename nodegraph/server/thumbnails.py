@@ -38,7 +38,7 @@ class Thumbnails:
     async def get(self, digest: str, size: int, opened: Callable[[], BinaryIO]) -> Thumbnail:
         """The thumbnail of the picture with this digest (in hexadecimal). Raises NoThumbnail, and what `opened` raises."""
         path = self._folder / digest[:2] / f"{digest}-{rounded(size)}"
-        if (known := await asyncio.to_thread(_kept, path)) is not None:
+        if (known := await asyncio.to_thread(_kept, path, opened)) is not None:
             return known
         task = self._being_made.get(path)
         if task is None:
@@ -76,7 +76,9 @@ def _make(path: Path, size: int, most_pixels: int, opened: Callable[[], BinaryIO
     return made
 
 
-def _kept(path: Path) -> Thumbnail | None:
+def _kept(path: Path, opened: Callable[[], BinaryIO]) -> Thumbnail | None:
+    """What was made before, as long as there is the picture. Raises what `opened` raises."""
+    opened().close()
     try:
         if path.is_symlink():
             return None

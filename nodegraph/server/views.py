@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +11,18 @@ from nodegraph.jobs import JobRecord
 from nodegraph.wire import Job, JobSummary, OutputRow
 from nodegraph.wire.jobs import artifact_url, with_url
 
+_LONGEST_LISTED = 500  # characters
+
 
 def summary(job: JobRecord) -> JobSummary:
-    return JobSummary.model_validate(_summary(job))
+    """A job in a list, its long inputs cut: hundreds of them go out at once."""
+    inputs = {name: _cut(value) for name, value in job.inputs.items()}
+    return JobSummary.model_validate({**_summary(job), "inputs": inputs})
+
+
+def _cut(value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= _LONGEST_LISTED else f"{text[:_LONGEST_LISTED]} ..."
 
 
 def whole(
@@ -23,7 +33,6 @@ def whole(
 ) -> Job:
     """A job with all that is known of it."""
     more = {
-        "inputs": job.inputs,
         "outputs": {name: [shown_row(row) for row in rows] for name, rows in job.outputs.items()},
         "nodes": nodes,
         "wanted": job.wanted,
@@ -50,6 +59,7 @@ def _summary(job: JobRecord) -> dict[str, Any]:
         "url": job_url(job.id),
         "title": job.title,
         "workflow_id": job.workflow_id,
+        "inputs": job.inputs,
         "priority": job.priority,
         "attempts": job.attempts,
         "created": moment(job.created),

@@ -162,7 +162,7 @@ class Workers(Section):
     heartbeat_seconds: float = Field(
         default=30.0, ge=0.1, le=3600, description="After so long a silence a worker is taken for dead."
     )
-    nice: int = Field(default=5, ge=0, le=19, description="How far workers stand back for other programs.")
+    nice: int = Field(default=10, ge=0, le=19, description="How far workers stand back for other programs.")
 
 
 class Jobs(Section):

@@ -113,6 +113,7 @@ class JobSummary(BaseModel):
     url: str
     title: str = ""
     workflow_id: str | None = None
+    inputs: dict[str, Any] = Field(default={}, description="The interface inputs as used; in a list, long ones are cut.")
     priority: int = 0
     attempts: int = Field(default=0, ge=0, description="How often it was given to a worker.")
     created: datetime
@@ -126,7 +127,6 @@ class JobSummary(BaseModel):
 class Job(JobSummary):
     """A job with all that is known of it."""
 
-    inputs: dict[str, Any] = Field(default={}, description="The interface inputs as used.")
     outputs: dict[str, list[OutputRow]] = {}
     nodes: dict[str, NodeRow] = {}
     wanted: list[str] | None = None

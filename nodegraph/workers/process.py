@@ -38,7 +38,7 @@ class WorkerSetup(NamedTuple):
     files: tuple[str, ...] = ()
     memory_bytes: int = 2 << 30
     disk_bytes: int = 10 << 30
-    nice: int = 5
+    nice: int = 10
     heartbeat_seconds: float = 30.0
     limit_bytes: int | None = None
     """What the process may take; one that takes more is ended."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,18 @@ def test_a_cancelled_job_raises(client: nodegraph.Client, server: ServerProcess)
     threading.Timer(0.2, client.cancel, [job.id]).start()
     with pytest.raises(JobCancelled):
         client.wait(job.id)
+
+
+async def test_following_a_job_that_was_removed_meanwhile_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, job = nodegraph.AsyncClient("http://127.0.0.1:1"), "0" * 26
+
+    async def events(*args: Any, **more: Any) -> AsyncGenerator[Event]:
+        yield Event(seq=9, type="job_deleted", job=job)  # what told of its end went with it
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(client, "events", events)
+    async with asyncio.timeout(5):
+        assert [event.type async for event in client.follow(job, 3)] == ["job_deleted"]
 
 
 def test_there_is_no_such_job(client: nodegraph.Client) -> None:

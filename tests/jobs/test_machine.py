@@ -17,7 +17,7 @@ from nodegraph.jobs.commits import Transaction
 from nodegraph.jobs.records import COLUMNS, JobRecord, count, record
 
 ENDED = ("succeeded", "failed", "cancelled")
-GOALS = {"cancelled": "cancelled", "paused": "paused"}
+GOALS = {"cancelled": "cancelled", "paused": "paused", "queued": "queued"}
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Jobs(RuleBasedStateMachine):
         self.do(transitions.pause, job.id)
         if job.state == "queued":
             job.state = "paused"
-        elif job.state == "running" and job.stopping is None:
+        elif job.state == "running" and job.stopping != "cancelled":
             job.stopping = "paused"
 
     @precondition(lambda self: self.jobs)
@@ -100,6 +100,8 @@ class Jobs(RuleBasedStateMachine):
         self.do(transitions.resume, job.id)
         if job.state == "paused":
             job.state = "queued"
+        elif job.stopping == "paused":  # it has not stopped yet: it goes on when it has
+            job.stopping = "queued"
 
     @precondition(lambda self: self.has("queued", "paused"))
     @rule(data=st.data())
@@ -179,8 +181,8 @@ class Jobs(RuleBasedStateMachine):
         job = self.pick(data, "running")
         found = self.do(transitions.finish, job.id, job.attempts, ended(state))
         self.late.append((job.id, job.attempts))
-        job.state = "paused" if state == "cancelled" and job.stopping == "paused" else state
-        job.stopping, job.alone = None, job.alone and job.state == "paused"
+        job.state = GOALS[job.stopping] if state == "cancelled" and job.stopping else state
+        job.stopping, job.alone = None, job.alone and job.state not in ENDED
         assert found.state == job.state
 
     @precondition(lambda self: self.late)

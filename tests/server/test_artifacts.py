@@ -6,6 +6,7 @@ import email.parser
 import email.policy
 import hashlib
 import io
+import json
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +193,24 @@ def test_thumbnails_are_small_pictures_of_the_same(server: ServerProcess, format
     assert server.send("GET", f"{url}/thumbnail?size=256")[2] == content
     assert server.send("GET", f"{url}/thumbnail?size=200", headers={"If-None-Match": headers["ETag"]})[0] == 304
     assert len(list((server.data / "thumbnails").glob(f"*/{url[-64:]}-256"))) == 1
+
+
+def test_a_thumbnail_goes_with_its_picture(server: ServerProcess) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (300, 200), (9, 99, 199)).save(picture, "PNG")
+    file = json.loads(server.send("POST", "/api/uploads", picture.getvalue(), {"Content-Type": "image/png"})[2])["file"]
+    nodes = {
+        "load": {"type": "image/load_image", "version": 1, "inputs": {"path": file}},
+        "save": {"type": "image/save_image", "version": 1, "links": {"image": "load.image"}},
+    }
+    workflow = {"nodegraph": 1, "title": "Copy", "nodes": nodes, "interface": {"outputs": {"copy": "save.file"}}}
+    id_ = server.submit(workflow, accept=[{"kind": "file", "name": file}])
+    url = server.wait(id_)["outputs"]["copy"][0]["url"]
+    assert server.send("GET", f"{url}/thumbnail")[0] == 200
+    assert server.send("DELETE", f"/api/jobs/{id_}")[0] == 204
+    assert server.send("GET", url)[0] == 404
+    assert server.send("GET", f"{url}/thumbnail")[0] == 404
+    assert not list((server.data / "thumbnails").glob(f"*/{url[-64:]}-*"))
 
 
 def test_thumbnails_stand_upright_and_keep_what_is_transparent(server: ServerProcess) -> None:

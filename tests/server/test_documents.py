@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
+import signal
 import struct
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -16,7 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 from jsonschema import Draft202012Validator
 
-from server.harness import BUSY, ServerProcess, chain
+from server.harness import BUSY, ServerProcess, chain, until
 
 pytestmark = pytest.mark.slow
 
@@ -172,6 +175,21 @@ def test_a_workflow_of_an_older_version_is_led_on_by_a_worker(server: ServerProc
         ("s0", "busy/toil", "busy/work")
     ]
     assert found["problems"] == []
+
+
+def test_a_submission_that_needs_a_worker_is_told_where_that_one_dies(server: ServerProcess) -> None:
+    workflow = chain(["old"])
+    workflow["nodes"]["s0"] = {"type": "busy/toil", "version": 1, "inputs": {"name": "nobody leads it on"}}
+    (pid,) = server.worker_pids
+    os.kill(pid, signal.SIGSTOP)  # so that it hears, and does not answer
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.ask, "POST", "/api/jobs", {"workflow": workflow, "accept": BUSY})
+        until(lambda: server.ask("GET", "/healthz")[0] == 200)
+        time.sleep(0.5)  # nothing tells that it was asked
+        os.kill(pid, signal.SIGKILL)
+        status, told = answer.result(30)
+    assert (status, told["type"]) == (503, "nodegraph:no_worker")
+    assert server.submit(workflow)
 
 
 def test_the_workflow_in_a_picture_is_opened_by_the_pictures_digest(server: ServerProcess, picture_workflow: Any) -> None:

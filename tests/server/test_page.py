@@ -96,6 +96,35 @@ async def test_a_job_is_cancelled_and_the_queue_paused_by_keyboard(shown: Server
         until(lambda: shown.get("/api/queue")["paused"])
 
 
+async def test_jobs_go_by_their_prompt_and_keep_the_focus_while_they_run(shown: ServerProcess) -> None:
+    workflow = chain(["a fox", *(f"step {number}" for number in range(30))], seconds=0.1)
+    workflow["interface"]["inputs"] = {"prompt": {"to": ["s0.label"]}}
+    async with browsing() as (page, complaints):
+        await page.goto(printed_address(shown))
+        id_ = shown.submit(workflow, inputs={"prompt": "a fox"})
+        await page.wait_for_selector("#running li button")
+        assert await page.inner_text("#running .title") == "a fox"
+        await page.focus("#running li button")
+        await page.locator("#running .dim", has_text=re.compile(r"^s(1\d|2\d)\b")).wait_for()
+        assert await page.evaluate("document.activeElement.getAttribute('aria-label')") == "Cancel: a fox"
+        shown.wait(id_)
+        await page.wait_for_selector("#done li button")
+        assert await page.inner_text("#done .title") == "a fox"
+        assert complaints == []
+
+
+async def test_a_paused_job_is_shown_and_goes_on(shown: ServerProcess) -> None:
+    async with browsing() as (page, _):
+        await page.goto(printed_address(shown))
+        shown.ask("POST", "/api/queue/pause")
+        id_ = shown.submit(chain(["one"]))
+        shown.ask("POST", f"/api/jobs/{id_}/pause")
+        await page.get_by_role("button", name="Go on: Chain").click()
+        shown.wait(id_, "queued")
+        await page.get_by_role("button", name="Go on with the queue").click()
+        assert shown.wait(id_)["state"] == "succeeded"
+
+
 async def test_the_page_has_no_accessibility_faults(shown: ServerProcess) -> None:
     axe = pytest.importorskip("axe_playwright_python.async_playwright")
     shown.wait(shown.submit(chain(["one"])))

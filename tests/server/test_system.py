@@ -90,3 +90,12 @@ def test_no_label_holds_what_somebody_wrote(used: ServerProcess) -> None:
     assert not any(re.fullmatch("[0-9a-z]{26}", text) for text in labels), "no job's id"
     types = {given["type"] for given, _ in found["nodegraph_node_seconds_count"]}
     assert types <= {"busy/work", "busy/page", "busy/refuse", "other"}
+
+
+def test_the_log_tells_of_jobs_and_not_what_they_hold(used: ServerProcess) -> None:
+    log = used.log.read_text()
+    assert re.search(r"info server server_started url=\S+ pid=\d+", log)
+    assert len(re.findall(r"info jobs job_started job=\w{26} worker=worker-0 attempt=1", log)) >= 3
+    assert re.search(r"info jobs job_ended job=\w{26} state=succeeded ms=\d+", log)
+    assert re.search(r"info jobs job_ended job=\w{26} state=failed ms=\d+ why=nodegraph:run_failed", log)
+    assert PROMPT not in log

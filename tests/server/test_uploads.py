@@ -404,3 +404,23 @@ def test_a_job_reads_an_uploaded_picture_and_its_pixels_come_back(server: Server
     assert Image.open(io.BytesIO(content)).tobytes() == Image.open(io.BytesIO(data)).tobytes()
     small = server.send("GET", job["thumbnail"])
     assert (small[0], small[1]["Content-Type"]) == (200, "image/webp")
+
+
+def test_a_job_whose_file_was_removed_meanwhile_fails_without_saying_where_files_lie(server: ServerProcess) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (3, 2), (1, 2, 3)).save(picture, "PNG")
+    _, upload = put(server, picture.getvalue(), headers=PNG)
+    nodes = {
+        "load": {"type": "image/load_image", "version": 1, "inputs": {"path": upload["file"]}},
+        "save": {"type": "image/save_image", "version": 1, "links": {"image": "load.image"}},
+    }
+    workflow = {"nodegraph": 1, "title": "Copy", "nodes": nodes, "interface": {"outputs": {"copy": "save.file"}}}
+    assert server.ask("POST", "/api/queue/pause")[0] == 200
+    id_ = server.submit(workflow, accept=[{"kind": "file", "name": upload["file"]}])
+    assert server.send("DELETE", f"/api/uploads/files/{Path(upload['file']).name}")[0] == 204
+    assert server.ask("POST", "/api/queue/resume")[0] == 200
+    job = server.wait(id_)
+    assert (job["state"], problem(job["error"])) == ("failed", "bad_file")
+    told = json.dumps([job, server.get(f"/api/jobs/{id_}/events")])
+    assert "DATA" in told
+    assert str(server.data) not in told

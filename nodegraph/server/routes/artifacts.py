@@ -116,7 +116,8 @@ async def get_thumbnail(server: Server, call: Call) -> web.StreamResponse:
 async def get_metadata(server: Server, call: Call) -> PictureMetadata:
     """What a picture carries: the workflow and settings of the program that made it, whichever it was."""
     number = _number(call)
-    return await asyncio.to_thread(lambda: _metadata(_opened(server, number)))
+    async with server.working:  # the file is read whole
+        return await asyncio.to_thread(lambda: _metadata(_opened(server, number)))
 
 
 async def send_thumbnail(

@@ -8,7 +8,9 @@ import contextlib
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field
 
+from nodegraph.jobs import StoreFailed
 from nodegraph.server.hub import Subscription
+from nodegraph.server.problems import Refused
 from nodegraph.server.routing import Call, Raw, endpoint
 from nodegraph.server.service import Server
 from nodegraph.wire.jobs import JobId
@@ -40,6 +42,8 @@ async def events(server: Server, call: Call) -> web.StreamResponse:
     """
     query: EventQuery = call.query
     socket = web.WebSocketResponse(heartbeat=30.0, max_msg_size=4096, compress=False)
+    if not socket.can_prepare(call.request).ok:
+        raise Refused(400, "no_websocket", "This is a WebSocket. GET /api/events/stream gives the events to plain requests.")
     await socket.prepare(call.request)
     subscription = server.hub.subscribe(query.since, query.job, query.previews)
     sending = asyncio.create_task(_send(call.request, socket, subscription))
@@ -55,12 +59,16 @@ async def events(server: Server, call: Call) -> web.StreamResponse:
 
 async def _send(request: web.Request, socket: web.WebSocketResponse, subscription: Subscription) -> None:
     """Frames are made once for all clients and go to the transport as they are, many in one write."""
-    async for batch in subscription:
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            return
-        transport.write(b"".join([told.frame for told in batch]))
-        await _taken(transport)
+    try:
+        async for batch in subscription:
+            transport = request.transport
+            if transport is None or transport.is_closing():
+                return
+            transport.write(b"".join([told.frame for told in batch]))
+            await _taken(transport)
+    except StoreFailed:  # an open connection on which nothing comes would look as if nothing happened
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"Events cannot be read. Connect again.")
+        return
     await socket.close(code=WSCloseCode.GOING_AWAY, message=b"The server is being stopped.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from nodegraph.artifacts.kept import path_of
 from nodegraph.jobs import Filter, JobRecord, Key, KeyReused, NotNow, QueueFull
 from nodegraph.jobs.retention import delete
 from nodegraph.server.preparing import prepare
@@ -130,9 +132,11 @@ async def get_job(server: Server, call: Call) -> Job:
 @endpoint("DELETE", "/api/jobs/{id}", types=_ID, answers={204: None}, refuses=(409, 507), tag="jobs")
 async def delete_job(server: Server, call: Call) -> Given:
     """Forget a job that has ended, and the files that no other job has."""
+    job = await server.store.get(call.id)
     async with _refusing():
-        if not await delete(server.store, server.artifacts, call.id):
+        if job is None or not await delete(server.store, server.artifacts, call.id):
             raise not_found("job")
+    await asyncio.to_thread(_forget_thumbnails, server, job)
     return Given(None)
 
 
@@ -241,6 +245,14 @@ async def _shown(server: Server, id_: str) -> Job:
     shown = whole(known.job, nodes, server.dispatcher.questions.get(id_, {}), known.retried_as)
     hindrance = server.dispatcher.hindrance if shown.state == "queued" else ""
     return shown.model_copy(update={"reason": hindrance}) if hindrance else shown
+
+
+def _forget_thumbnails(server: Server, job: JobRecord) -> None:
+    """Small pictures go with the pictures."""
+    for row in (row for rows in job.outputs.values() for row in rows):
+        path = path_of(server.artifacts, str(row.get("digest")))
+        if path is not None and not path.exists():
+            server.thumbnails.forget(path.name)
 
 
 def _types(document: str) -> dict[str, str]:
