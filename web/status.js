@@ -10,6 +10,7 @@ const running = new Map(); // id -> job
 const progress = new Map(); // id -> Progress
 const caught = new Set(); // ids of jobs whose earlier events were read
 const previews = new Map(); // id -> object URL
+const asks = new Map(); // id -> node -> its question
 let last = 0;
 let shown = SHOWN;
 let retry = 500;
@@ -80,6 +81,17 @@ const size = (bytes) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(byt
 /** @param {any} job */
 const nameOf = (job) => job.inputs?.prompt || job.title || job.workflow_id || "workflow";
 
+/** What a job asks a person: its choices, to be clicked. @param {any} job */
+const questions = (job) => [...(asks.get(job.id)?.values() ?? [])].map((/** @type {Message} */ asked) =>
+  make("div", { class: "question", role: "group", "aria-label": asked.text },
+    make("p", {}, asked.text),
+    ...asked.choices.map((/** @type {string} */ choice, /** @type {number} */ index) => {
+      const digest = asked.pictures?.[index]?.digest;
+      const picture = digest ? make("img", { src: `/api/artifacts/${digest}/thumbnail?size=128`, alt: "" }) : null;
+      return make("button", { type: "button", onclick: () => act(() => ask("POST", `/api/jobs/${job.id}/answer`, { node: asked.node, choice: index })) },
+        picture, choice);
+    })));
+
 // ---- drawing ----
 
 /** Make a list's items those of `rows`. An item that is there stays, with its focus and a click that has begun, and is made anew
@@ -132,7 +144,8 @@ function drawRunning() {
     make("span", { class: "title" }, nameOf(job)),
     make("progress", { max: 1, "aria-label": `Progress of ${nameOf(job)}` }),
     make("span", { class: "dim" }),
-    order(job, "Cancel", "cancel")), nameOf, doing);
+    order(job, "Cancel", "cancel"),
+    ...questions(job)), (job) => [nameOf(job), ...(asks.get(job.id)?.keys() ?? [])], doing);
   for (const item of byId("running").children) {
     const id = /** @type {any} */ (item).dataset.key;
     const known = progress.get(id);
@@ -223,7 +236,7 @@ async function catchUp(id) {
   caught.add(id);
   for (let since = 0; ;) {
     const page = await ask("GET", `/api/jobs/${id}/events?limit=5000&since=${since}`);
-    page.events.filter((/** @type {Message} */ message) => message.type.startsWith("node_")).forEach(count);
+    page.events.forEach(count);
     if (!page.next) return;
     since = page.next;
   }
@@ -252,14 +265,19 @@ async function load() {
 /** @param {string} id */
 function forget(id) {
   caught.delete(id);
+  asks.delete(id);
   progress.delete(id);
   URL.revokeObjectURL(previews.get(id));
   previews.delete(id);
 }
 
-/** An event of a node. @param {Message} message */
+/** An event of a node or a question. @param {Message} message */
 function count(message) {
   const id = message.job ?? "";
+  if (message.type === "job_question") asks.set(id, (asks.get(id) ?? new Map()).set(message.node, message));
+  if (message.type === "job_answered") asks.get(id)?.delete(message.node);
+  if (message.type === "job_started" || message.type === "job_queued") asks.delete(id); // another attempt asks again
+  if (!message.type.startsWith("node_")) return;
   const known = progress.get(id) ?? { seen: new Set(), finished: new Set(), node: "" };
   progress.set(id, known);
   known.seen.add(message.node);
@@ -271,8 +289,8 @@ function count(message) {
 /** @param {Message} message */
 function take(message) {
   if (message.seq !== null) last = message.seq;
+  count(message);
   if (message.type.startsWith("node_")) {
-    count(message);
     drawSoon();
   } else {
     refresh();

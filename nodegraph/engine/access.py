@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,16 +32,7 @@ class FileAccess:
 
     def prepare(self, nodes: list[PlanNode]) -> list[Problem]:
         """Find, check and digest every file that the nodes name; what is wrong comes back as problems."""
-        problems = []
-        for node in nodes:
-            for spec in node.spec.inputs:
-                name = node.values.get(spec.name) if spec.file else None
-                if name is not None:
-                    try:
-                        self._find(spec.file, name)
-                    except NodeError as error:
-                        problem = error.problem(node.id, "bad_file")
-                        problems.append(Problem(**{**problem.to_json(), "socket": spec.name}))  # type: ignore[arg-type]
+        problems = _without(nodes, self._find)
         self._digests.remember()
         return problems
 
@@ -60,12 +52,37 @@ class FileAccess:
     def _find(self, kind: str, name: str) -> tuple[str, UsedFile]:
         found = self._known.get((kind, name))
         if found is None:
-            path = self._roots.find_file(name) if kind == "file" else self._roots.find_model(name)
-            if kind == "file" and path.is_dir():
-                raise NodeError(f"{path} is a folder.", expected="a file", got="a folder")
+            path = _located(self._roots, kind, name)
             used = UsedFile(path, _signatures(path))
             found = self._known[kind, name] = (self._digests.of(path), used)
         return found
+
+
+def missing_files(nodes: Iterable[PlanNode], roots: Roots) -> list[Problem]:
+    """Files that the nodes name and that are not there, or not what they should be; no more of them is read than headers."""
+    return _without(nodes, lambda kind, name: _located(roots, kind, name))
+
+
+def _without(nodes: Iterable[PlanNode], find: Callable[[str, Any], object]) -> list[Problem]:
+    """What cannot be found of the files that the nodes name."""
+    problems = []
+    for node in nodes:
+        for spec in node.spec.inputs:
+            name = node.values.get(spec.name) if spec.file else None
+            if name is not None:
+                try:
+                    find(spec.file, name)
+                except NodeError as error:
+                    problem = error.problem(node.id, "bad_file")
+                    problems.append(Problem(**{**problem.to_json(), "socket": spec.name}))  # type: ignore[arg-type]
+    return problems
+
+
+def _located(roots: Roots, kind: str, name: str) -> Path:
+    path = roots.find_file(name) if kind == "file" else roots.find_model(name)
+    if kind == "file" and path.is_dir():
+        raise NodeError(f"{path} is a folder.", expected="a file", got="a folder")
+    return path
 
 
 def _signatures(path: Path) -> tuple[Any, ...]:

@@ -112,8 +112,8 @@ async def serve(server: Server, ready: Callable[[str], None]) -> None:
                 _LOG.info("server_started", url=url, pid=os.getpid())
                 await over.wait()
                 _LOG.info("server_stopping", running=server.pool.running, seconds=settings.shutdown_seconds)
+                await server.drain()
         finally:
-            server.draining = True
             await server.close()
             _LOG.info("server_stopped")
     finally:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from nodegraph.api.origin import Origin
 from nodegraph.api.saving import content_of
 from nodegraph.api.workflow import Workflow, is_shipped
+from nodegraph.engine.access import missing_files
 from nodegraph.graph import Catalog, Document, PublicInput, dump_document, parse_document, public_inputs, with_inputs
 from nodegraph.graph.document import to_json
 from nodegraph.graph.linking import needs_files
@@ -131,6 +132,8 @@ def _prepared(server: Server, submission: JobSubmission, opened: Opened, path: P
     if values:
         document = document.model_copy(update={"nodes": with_inputs(document, catalog, values, opened.inputs).nodes})
     plan = server.session.compile(document, submission.outputs)
+    if problems := missing_files(plan.nodes, server.session.roots):
+        raise InvalidWorkflow(problems)
     trusted = path is not None and is_shipped(path)
     before = opened.document.model_copy(update={"subgraphs": opened.written.subgraphs})
     origin = Origin(before, path, keys=opened.keys, trusted=trusted)

@@ -86,12 +86,16 @@ class Server:
         self._upkeep = asyncio.create_task(upkeep(self.store, self.artifacts, self.settings.jobs))
         self._tidying = asyncio.create_task(self._tidy())
 
+    async def drain(self) -> None:
+        """Take and start nothing more, and give what runs some time to finish; clients are served meanwhile."""
+        self.draining = True
+        await self.dispatcher.drain(self.settings.server.shutdown_seconds)
+
     async def close(self) -> None:
-        """Finish what can be finished in time, and put the rest back into the queue."""
+        """End, and put what still runs back into the queue."""
         self.draining = True
         self._upkeep.cancel()
         self._tidying.cancel()
-        await self.dispatcher.drain(self.settings.server.shutdown_seconds)
         await self.dispatcher.close(15.0)
         await self.webhooks.close()
         self.hub.close()

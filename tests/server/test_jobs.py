@@ -316,3 +316,16 @@ def test_jobs_are_listed_by_state_and_time(server: ServerProcess) -> None:
     assert id_ not in [row["id"] for row in found["jobs"]]
     for query in ("state=lost", "created_after=yesterday", "limit=0", "nothing=1", "seed=-1", "cursor=x"):
         assert server.ask("GET", f"/api/jobs?{query}")[0] == 422, query
+
+
+def test_models_and_files_that_are_not_there_are_told_at_once_by_node_and_socket(server: ServerProcess) -> None:
+    nodes = {
+        "model": {"type": "diffusion/load_model", "version": 1, "inputs": {"model": "nope"}},
+        "picture": {"type": "image/load_image", "version": 1, "inputs": {"file": "uploads/not-there.png"}},
+    }
+    accept = [{"kind": "file", "name": "uploads/not-there.png"}]
+    body = {"workflow": {"nodegraph": 1, "nodes": nodes}, "outputs": ["model", "picture"], "accept": accept}
+    status, answer = server.ask("POST", "/api/jobs", body)
+    assert status == 422
+    assert {(row["node"], row["socket"]) for row in answer["problems"]} == {("model", "model"), ("picture", "file")}
+    assert str(server.data) not in str(answer), "where folders lie is nobody's business"

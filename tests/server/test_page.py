@@ -133,3 +133,26 @@ async def test_the_page_has_no_accessibility_faults(shown: ServerProcess) -> Non
         await page.wait_for_selector("#done li button")
         results = await axe.Axe().run(page)
         assert results.violations_count == 0, results.generate_report()
+
+
+async def test_a_question_of_a_job_is_answered_with_a_click(shown: ServerProcess) -> None:
+    nodes = {
+        "options": {"type": "core/split_lines", "version": 1, "inputs": {"value": "red\ngreen\nblue"}},
+        "ask": {
+            "type": "core/ask",
+            "version": 1,
+            "inputs": {"question": "Which colour?"},
+            "links": {"options": "options.texts"},
+        },
+        "page": {"type": "busy/page", "version": 1, "links": {"text": "ask.chosen"}},
+    }
+    workflow = {"nodegraph": 1, "title": "Ask", "nodes": nodes, "interface": {"outputs": {"page": "page.artifact"}}}
+    async with browsing() as (page, _):
+        await page.goto(printed_address(shown))
+        id_ = shown.submit(workflow)
+        await page.click("#running .question button:has-text('green')")
+        job = shown.wait(id_)
+        assert job["state"] == "succeeded", job
+        await page.wait_for_selector("#done li button")
+    status, content = shown.ask("GET", job["outputs"]["page"][0]["url"])
+    assert (status, content) == (200, b"green")
