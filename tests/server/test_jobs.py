@@ -321,11 +321,11 @@ def test_jobs_are_listed_by_state_and_time(server: ServerProcess) -> None:
 def test_models_and_files_that_are_not_there_are_told_at_once_by_node_and_socket(server: ServerProcess) -> None:
     nodes = {
         "model": {"type": "diffusion/load_model", "version": 1, "inputs": {"model": "nope"}},
-        "picture": {"type": "image/load_image", "version": 1, "inputs": {"file": "uploads/not-there.png"}},
+        "picture": {"type": "image/load_image", "version": 1, "inputs": {"path": "uploads/not-there.png"}},
     }
     accept = [{"kind": "file", "name": "uploads/not-there.png"}]
     body = {"workflow": {"nodegraph": 1, "nodes": nodes}, "outputs": ["model", "picture"], "accept": accept}
     status, answer = server.ask("POST", "/api/jobs", body)
     assert status == 422
-    assert {(row["node"], row["socket"]) for row in answer["problems"]} == {("model", "model"), ("picture", "file")}
+    assert {(row["node"], row["socket"]) for row in answer["problems"]} == {("model", "model"), ("picture", "path")}
     assert str(server.data) not in str(answer), "where folders lie is nobody's business"
