@@ -122,6 +122,7 @@ class Server:
         return catalog
 
     async def catalog(self) -> Catalog:
-        """All node types. The first time it may have to be made, apart from this process."""
-        assert self._catalog is not None
+        """All node types. The first time it may have to be made, apart from this process; what failed is tried again."""
+        if self._catalog is None or (self._catalog.done() and self._catalog.exception() is not None):
+            self._catalog = asyncio.create_task(asyncio.to_thread(self._load_catalog))
         return await asyncio.shield(self._catalog)
