@@ -461,6 +461,9 @@ def serve(
     models: Models = None,
 ) -> None:
     """Serve the API and a page to watch jobs; run jobs that outlive restarts."""
+    import gc
+
+    gc.disable()  # what is imported stays: looking through it for garbage takes a tenth of the start
     from nodegraph.cli.serve import serve_command
 
     flags = {

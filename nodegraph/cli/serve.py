@@ -35,6 +35,8 @@ def serve_command(flags: Mapping[str, Any], config: Path | None) -> int:
     os.umask(0o077)  # what the server and its workers write is for their user alone
     start_logging(json_lines=settings.log.json_lines, level=settings.log.level)
 
+    gc.freeze()
+    gc.enable()
     gc.set_threshold(*_GC)
 
     async def main() -> None:

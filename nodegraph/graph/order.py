@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable
 
-import networkx as nx
-
 
 def in_order(names: Collection[str], sources: Callable[[str], Iterable[str]]) -> tuple[list[str], list[list[str]]]:
     """Names in topological order, after the `sources` that each reads from, and one circle per knot of them.
 
     What lies on a circle, or in one knot with it, has no place in the order.
     """
+    import networkx as nx  # here, because it takes a tenth of a second, and the server's first page needs no order
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from((source, name) for name in names for source in sources(name) if source in names)

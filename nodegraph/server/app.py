@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import cache
 from importlib.metadata import version
 
 from aiohttp import web
@@ -43,10 +44,10 @@ def application(server: Server, access: Access) -> web.Application:
             app.router.add_route(method, found.path, handler)
             if found.public:
                 public.add((method, found.path))
-    description = describe(ENDPOINTS, version("nodegraph"))
+    description = cache(lambda: describe(ENDPOINTS, version("nodegraph")))
 
     async def openapi(request: web.Request) -> web.Response:
-        return web.json_response(description)
+        return web.json_response(description())
 
     app.router.add_get("/api/openapi.json", openapi)
     public.update(add_pages(app, access, shipped("web")))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nodegraph.api.records import LARGEST_PICTURE
 from nodegraph.artifacts import Metadata, read_metadata
 from nodegraph.artifacts.kept import path_of
 from nodegraph.artifacts.reading import TITLES
 from nodegraph.graph import Catalog, Document, parse_document
-from nodegraph.importing import Imported, Report, from_comfyui, read_foreign_json
-from nodegraph.importing.parameters import parse_parameters
-from nodegraph.importing.text_to_image import from_parameters
 from nodegraph.sdk.errors import InvalidWorkflow, Problem
 from nodegraph.server.problems import Refused, not_found
 from nodegraph.server.service import Server
+
+if TYPE_CHECKING:
+    from nodegraph.importing import Imported
 
 
 def picture(server: Server, artifact: str | None, upload: str | None) -> Metadata:
@@ -67,6 +68,8 @@ def imported_from(found: Metadata, catalog: Catalog, title: str) -> Imported:
 
 
 def _comfyui(texts: Mapping[str, str], catalog: Catalog, title: str) -> Imported:
+    from nodegraph.importing import from_comfyui, read_foreign_json
+
     problems: list[Problem] = []
     for name in ("workflow", "prompt"):  # the graph as drawn says more than what was run
         if name in texts:
@@ -79,6 +82,10 @@ def _comfyui(texts: Mapping[str, str], catalog: Catalog, title: str) -> Imported
 
 def from_text(text: str, catalog: Catalog, title: str) -> Imported:
     """The web UI's parameters as a workflow. Raises InvalidWorkflow."""
+    from nodegraph.importing import Imported, Report
+    from nodegraph.importing.parameters import parse_parameters
+    from nodegraph.importing.text_to_image import from_parameters
+
     fields = parse_parameters(text)
     if fields is None:
         message = f"These are no parameters as {TITLES['a1111']} writes them."

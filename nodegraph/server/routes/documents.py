@@ -1,21 +1,21 @@
-"""What can be done with documents without saving them: look, open, compare, change, import, export, plan."""
+"""What can be done with documents without saving them: look, open, compare, change, import, export, plan.
+
+What edits and imports is loaded when it is first asked for: the server's first page does not wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from nodegraph.api.scripts import script_from_document
-from nodegraph.editing import Conflict, Diff, apply, diff, extract, inline, inverse, merge
 from nodegraph.graph import Catalog, validate
 from nodegraph.graph import Document as Parsed
 from nodegraph.graph.document import document_from, to_json
 from nodegraph.graph.document_schema import document_schema
 from nodegraph.graph.schema import inputs_schema, outputs_schema
-from nodegraph.importing import Imported, from_comfyui, read_foreign_json
 from nodegraph.sdk.errors import InvalidWorkflow
 from nodegraph.server.opening import Opened, asked, looked, opened, whence_sent, work
 from nodegraph.server.pictures import from_text, imported_from, picture, workflow_in
@@ -49,6 +49,10 @@ from nodegraph.wire.documents import (
     Validation,
 )
 from nodegraph.wire.problems import rows
+
+if TYPE_CHECKING:
+    from nodegraph.editing import Conflict
+    from nodegraph.importing import Imported
 
 _PYTHON = "text/x-python"
 
@@ -104,6 +108,8 @@ async def diff_documents(server: Server, call: Call) -> Difference:
     body: TwoDocuments = call.body
 
     def do() -> Difference:
+        from nodegraph.editing import diff
+
         found = diff(document_from(body.before), document_from(body.after))
         return Difference(
             changes=[change.to_json() for change in found.meaning], layout=[change.to_json() for change in found.layout]
@@ -118,6 +124,8 @@ async def apply_changes(server: Server, call: Call) -> Document:
     body: ToApply = call.body
 
     def do() -> Document:
+        from nodegraph.editing import Diff, apply, inverse
+
         changes = Diff.from_json(body.changes)
         return Document(workflow=to_json(apply(document_from(body.workflow), inverse(changes) if body.undo else changes)))
 
@@ -133,6 +141,8 @@ async def merge_documents(server: Server, call: Call) -> MergedDocument:
     body: ToMerge = call.body
 
     def do() -> MergedDocument:
+        from nodegraph.editing import merge
+
         found = merge(document_from(body.base), document_from(body.yours), document_from(body.theirs))
         return MergedDocument(workflow=to_json(found.document), conflicts=[_conflict(item) for item in found.conflicts])
 
@@ -146,6 +156,8 @@ async def extract_subgraph(server: Server, call: Call) -> ExtractedDocument:
     catalog = await server.catalog()
 
     def do() -> ExtractedDocument:
+        from nodegraph.editing import extract
+
         document = document_from(body.workflow)
         found = extract(document, catalog, body.nodes, body.name, node=body.node or "", scope=body.scope or "")
         return ExtractedDocument(workflow=to_json(found.document), subgraph=found.name, node=found.node)
@@ -160,6 +172,8 @@ async def inline_subgraph(server: Server, call: Call) -> InlinedDocument:
     catalog = await server.catalog()
 
     def do() -> InlinedDocument:
+        from nodegraph.editing import inline
+
         found = inline(document_from(body.workflow), catalog, body.node, scope=body.scope or "")
         return InlinedDocument(workflow=to_json(found.document), nodes=found.nodes)
 
@@ -182,6 +196,8 @@ async def import_workflow(server: Server, call: Call) -> ImportedDocument:
 
 
 def _imported(server: Server, body: ToImport, catalog: Catalog) -> Imported:
+    from nodegraph.importing import from_comfyui, read_foreign_json
+
     if body.comfyui is not None:
         data = read_foreign_json(body.comfyui) if isinstance(body.comfyui, str) else body.comfyui
         return from_comfyui(data, catalog, body.title)
@@ -201,7 +217,13 @@ async def export_workflow(server: Server, call: Call) -> web.Response:
     """The document as a Python script. It is text only: nothing of it runs here."""
     body: ToExport = call.body
     catalog = await server.catalog()
-    script = await work(server, lambda: script_from_document(document_from(body.workflow), catalog))
+
+    def do() -> str:
+        from nodegraph.api.scripts import script_from_document
+
+        return script_from_document(document_from(body.workflow), catalog)
+
+    script = await work(server, do)
     return web.Response(text=script, content_type=_PYTHON, charset="utf-8")
 
 
