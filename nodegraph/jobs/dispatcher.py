@@ -304,7 +304,7 @@ class Dispatcher:
         return ended._replace(error=self._without_places_in(ended.error), nodes={**ended.nodes, **told})
 
     def _without_places_in(self, told: Any) -> Any:
-        return json.loads(self._hushed(json.dumps(told, ensure_ascii=False)))
+        return told and json.loads(self._hushed(json.dumps(told, ensure_ascii=False)))
 
     def _forget(self, job: str) -> None:
         self.live.pop(job, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from nodegraph.api.paths import shipped
@@ -20,7 +21,7 @@ _NOT_NOW = (errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY)
 
 def without_paths(text: str, settings: Settings) -> str:
     """A text that names folders of this machine, with words in their place."""
-    for folder, word in _folders(settings):
+    for folder, word in _folders(settings.data, tuple(settings.models), tuple(settings.files)):
         text = text.replace(folder, word)
     return text
 
@@ -43,10 +44,11 @@ def told_apart(problems: Iterable[Problem], settings: Settings) -> list[Problem]
     ]
 
 
-def _folders(settings: Settings) -> list[tuple[str, str]]:
+@lru_cache(maxsize=8)
+def _folders(data: Path, models: tuple[Path, ...], files: tuple[Path, ...]) -> list[tuple[str, str]]:
     """The folders and what they are called, the longest first, as they are written and as they really are."""
-    named = [(settings.data, "DATA"), (shipped("workflows"), "WORKFLOWS"), (shipped("models"), "MODELS")]
-    named += [(folder, "MODELS") for folder in settings.models] + [(folder, "FILES") for folder in settings.files]
+    named = [(data, "DATA"), (shipped("workflows"), "WORKFLOWS"), (shipped("models"), "MODELS")]
+    named += [(folder, "MODELS") for folder in models] + [(folder, "FILES") for folder in files]
     found = {str(form): word for folder, word in named for form in _forms(folder)}
     return sorted(found.items(), key=lambda pair: -len(pair[0]))
 
