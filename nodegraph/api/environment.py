@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from nodegraph.api.session import Session
 
 _NO_PACKS = frozenset({BUILTIN.name, CALLED.rstrip("/")})
-_SYSTEM = frozenset({"nodegraph", "fastjsonschema", "networkx", "platformdirs", "pydantic", "rich", "typer"})
+_SYSTEM = frozenset(
+    {"nodegraph", "fastjsonschema", "networkx", "platformdirs", "pydantic", "rich", "typer"}
+    | {"aiohttp", "keyring", "msgpack", "prometheus-client", "psutil"}
+)
 """What computes no pixels: the system itself, and what it is built on."""
 
 

@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+import networkx  # noqa: F401  (imported late, too)
+
 from crash import pack
 from nodegraph import Pack
 from nodegraph.engine import Engine, Library

@@ -19,16 +19,22 @@ DIGEST = "ab" * 32
 
 
 async def test_many_who_ask_at_once_get_one_that_is_made_once(tmp_path: Path) -> None:
-    opened = 0
+    read = set[int]()
+
+    class Picture(io.BytesIO):
+        def read(self, *size: int | None) -> bytes:
+            read.add(id(self))
+            pictures.append(self)  # so that no id comes again
+            return super().read(*size)
+
+    pictures: list[Picture] = []
 
     def open_it() -> BinaryIO:
-        nonlocal opened
-        opened += 1
-        return io.BytesIO(bombs.picture(size=(500, 500)))
+        return Picture(bombs.picture(size=(500, 500)))
 
     thumbnails = Thumbnails(tmp_path, 10**6)
     made = await asyncio.gather(*(thumbnails.get(DIGEST, 100 + i, open_it) for i in range(20)))
-    assert opened == 1
+    assert len(read) == 1
     assert len({one.data for one in made}) == 1
 
 
