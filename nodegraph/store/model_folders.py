@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from nodegraph.sdk.errors import NodeError
-from nodegraph.sdk.writing import write_atomically
+from nodegraph.sdk.writing import NotWritten, not_written, write_atomically
 from nodegraph.store.locks import alone
 
 REGISTER = "models.json"
@@ -105,7 +105,7 @@ def registered_roots(data: Path) -> tuple[Path, ...]:
 
 
 def register(data: Path, folder: Path) -> bool:
-    """Add a folder; False where it was there already. Raises NodeError for a broken register, NotWritten, OSError."""
+    """Add a folder; False where it was there already. Raises NodeError for a broken register, NotWritten."""
     return _change(data, lambda rows: rows if folder in rows else [*rows, folder])
 
 
@@ -115,15 +115,21 @@ def unregister(data: Path, folder: Path) -> bool:
 
 
 def _change(data: Path, change: Any) -> bool:
-    data.mkdir(parents=True, exist_ok=True)
-    with alone(data / f".{REGISTER}.lock", _PATIENCE_SECONDS):
-        before: Sequence[Path] = _read(data / REGISTER)
-        after: Sequence[Path] = change(before)
-        if list(after) == list(before):
-            return False
-        rows = {"folders": [str(folder) for folder in after]}
-        write_atomically(data / REGISTER, (json.dumps(rows, indent=1) + "\n").encode())
-        return True
+    file = data / REGISTER
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with alone(data / f".{REGISTER}.lock", _PATIENCE_SECONDS):
+            before: Sequence[Path] = _read(file)
+            after: Sequence[Path] = change(before)
+            if list(after) == list(before):
+                return False
+            rows = {"folders": [str(folder) for folder in after]}
+            write_atomically(file, (json.dumps(rows, indent=1) + "\n").encode())
+            return True
+    except NotWritten:
+        raise
+    except OSError as error:  # the folder or the lock in it: it is this place that cannot be written
+        raise not_written(error, file) from None
 
 
 def _read(file: Path) -> list[Path]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from crash.disks import make_read_only, small_disk
 from safetensors.numpy import save_file
 
 from cli.conftest import Nodegraph
@@ -70,12 +70,12 @@ def test_what_is_no_folder_is_refused(nodegraph: Nodegraph, data: Path, tmp_path
     assert not (data / "models.json").exists()
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_data_folder_that_cannot_be_written_is_explained(nodegraph: Nodegraph, data: Path, comfyui: Path) -> None:
-    data.chmod(0o500)
-    done = nodegraph("models", "add", comfyui, "--data", data)
-    data.chmod(0o700)
+def test_a_data_folder_that_cannot_be_written_is_explained(nodegraph: Nodegraph, tmp_path: Path, comfyui: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        make_read_only(disk)
+        done = nodegraph("models", "add", comfyui, "--data", disk)
     assert (done.code, done.error) == (2, None)
+    assert "cannot be written" in done.stderr
 
 
 def test_a_data_folder_that_is_a_file_is_explained(nodegraph: Nodegraph, tmp_path: Path, comfyui: Path) -> None:

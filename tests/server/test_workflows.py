@@ -16,6 +16,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from crash.disks import make_read_only, small_disk
 
 from nodegraph.graph import dump_document, parse_document
 from nodegraph.server.wording import not_written
@@ -435,22 +436,20 @@ def test_a_draft_that_was_thrown_away_can_still_be_had(server: ServerProcess) ->
 # ---- disks ----
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_gives_403_and_the_file_stays(server: ServerProcess) -> None:
-    digest = create(server, "locked")
-    before = file_of(server, "locked").read_bytes()
-    file_of(server, "locked").parent.chmod(0o555)
-    try:
+def test_a_folder_that_may_not_be_written_gives_403_and_the_file_stays(new_server: Callable[..., ServerProcess]) -> None:
+    own = new_server()
+    with small_disk(own.data / "workflows", 1024) as disk, own as running:
+        digest = create(running, "locked")
+        before = file_of(running, "locked").read_bytes()
+        make_read_only(disk)
         refused = [
-            save(server, "locked", text("x"), digest),
-            server.ask("DELETE", f"/api/workflows/locked?base={digest}"),
-            server.ask("POST", "/api/workflows/locked/rename", {"to": "other", "base": digest}),
+            save(running, "locked", text("x"), digest),
+            running.ask("DELETE", f"/api/workflows/locked?base={digest}"),
+            running.ask("POST", "/api/workflows/locked/rename", {"to": "other", "base": digest}),
         ]
-    finally:
-        file_of(server, "locked").parent.chmod(0o755)
+        assert file_of(running, "locked").read_bytes() == before
     assert [kind(answer) for answer in refused] == [(403, "read_only")] * 3
-    assert all(str(server.data) not in json.dumps(answer[1]) for answer in refused)
-    assert file_of(server, "locked").read_bytes() == before
+    assert all(str(own.data) not in json.dumps(answer[1]) for answer in refused)
 
 
 def test_the_server_has_mapped_no_torch_and_no_pack_after_all_of_this(server: ServerProcess) -> None:
