@@ -1,0 +1,4 @@
+/** @import { App } from "../types.d.ts" */
+
+/** @param {App} app */
+export function install(app) {}

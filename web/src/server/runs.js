@@ -1,0 +1,201 @@
+// What jobs do, as the server tells it: a state for each node of each job. Nothing here is saved or undone, and an event
+// changes the signal of its own node and of the nodes it lies in, no other.
+import { batch, signal } from "@preact/signals";
+
+/** @import { Job, JobRow, NodeRun, OutputRow, Problem, Question } from "../types.d.ts" */
+/** @import { Signal } from "@preact/signals" */
+/** @import { Api } from "./api.js" */
+/** @import { Events, Message, Preview } from "./events.js" */
+
+/** @typedef {ReturnType<typeof createRuns>} Runs */
+
+/** @type {NodeRun} */
+export const IDLE = Object.freeze({
+  state: "", done: 0, total: 0, ms: 0, bytes: null, reason: "", problem: null, preview: "", parts: 0, finished: 0,
+});
+const ENDED = ["succeeded", "failed", "cancelled"];
+
+/** @param {Pick<JobRow, "state">} row */
+export const hasEnded = (row) => ENDED.includes(row.state);
+
+/** The path of the node that a node lies in: `a/b[3]` lies in `a/b`, that in `a`; "" for a node of the document. @param {string} path */
+export const parentOf = (path) => path.slice(0, Math.max(0, path.lastIndexOf("/"), path.endsWith("]") ? path.lastIndexOf("[") : 0));
+
+/** @param {Api} api @param {Events} events */
+export function createRuns(api, events) {
+  /** @type {Map<string, Job>} */
+  const jobs = new Map();
+  /** The jobs known here, the latest first. @type {Signal<Job[]>} */
+  const all = signal([]);
+  /** @type {Set<(job: Job) => void>} */
+  const enders = new Set();
+  /** @type {Set<(job: Job, path: string) => void>} */
+  const nodeHearers = new Set();
+
+  /** @param {string} id @param {Partial<JobRow>} row */
+  function make(id, row) {
+    /** @type {Map<string, Signal<NodeRun>>} */
+    const nodes = new Map();
+    /** @type {Job} */
+    const job = {
+      id,
+      row: signal(/** @type {JobRow} */ ({
+        id, state: "queued", title: "", workflow_id: null, inputs: {}, created: new Date().toISOString(), started: null, finished: null, reason: "",
+        error: null, thumbnail: null, ...row,
+      })),
+      outputs: signal({}),
+      questions: signal([]),
+      problems: signal([]),
+      node(path) {
+        let found = nodes.get(path);
+        if (!found) nodes.set(path, (found = signal(IDLE)));
+        return found;
+      },
+      paths: () => [...nodes.keys()],
+    };
+    jobs.set(id, job);
+    all.value = [job, ...all.peek()].slice(0, 200);
+    return job;
+  }
+
+  /** @param {Job} job @param {string} path @param {Partial<NodeRun>} change */
+  function tell(job, path, change) {
+    const run = job.node(path);
+    run.value = { ...run.peek(), ...change };
+    nodeHearers.forEach((work) => work(job, path));
+  }
+
+  /** What lies in a node shows on the node as well. @param {Job} job @param {string} path @param {(run: NodeRun) => Partial<NodeRun>} change */
+  function tellAbove(job, path, change) {
+    for (let above = parentOf(path); above; above = parentOf(above)) tell(job, above, change(job.node(above).peek()));
+  }
+
+  /** @param {Job} job @param {Message} message */
+  function take(job, message) {
+    const path = message.node ?? "";
+    switch (message.type) {
+      case "node_expanded":
+        return tell(job, path, { parts: message.into.length, finished: 0 });
+      case "node_started":
+        tell(job, path, { ...IDLE, state: "running", preview: job.node(path).peek().preview });
+        return tellAbove(job, path, (run) => (run.state === "running" ? {} : { state: "running" }));
+      case "node_progress":
+        return tell(job, path, { done: message.done, total: message.total });
+      case "node_finished": {
+        const before = job.node(path).peek();
+        tell(job, path, { state: message.state, reason: message.reason, ms: message.ms || before.ms, bytes: message.bytes ?? null, done: 0, total: 0 });
+        const above = parentOf(path);
+        if (above) tell(job, above, { finished: job.node(above).peek().finished + 1, ms: job.node(above).peek().ms + message.ms });
+        return;
+      }
+      case "node_failed": {
+        const problem = { ...message.problem, trace: message.trace };
+        tell(job, path, { state: "failed", problem, reason: problem.message });
+        return tellAbove(job, path, () => ({ state: "failed", problem }));
+      }
+      case "job_question":
+        job.questions.value = [...job.questions.peek().filter((one) => one.node !== path), /** @type {Question} */ (/** @type {unknown} */ (message))];
+        return;
+      case "job_answered":
+        job.questions.value = job.questions.peek().filter((one) => one.node !== path);
+        return;
+    }
+    if (!message.type.startsWith("job_") || !message.state) return;
+    if (message.type === "job_started") begin(job);
+    job.row.value = { ...job.row.peek(), ...known(message) };
+    if (message.outputs) job.outputs.value = message.outputs;
+    if (message.error) job.problems.value = message.error.problems ?? [];
+    if (ENDED.includes(message.state)) end(job);
+  }
+
+  /** Another attempt tells everything anew. @param {Job} job */
+  function begin(job) {
+    job.questions.value = [];
+    for (const path of job.paths()) if (job.node(path).peek() !== IDLE) tell(job, path, IDLE);
+  }
+
+  /** @param {Job} job */
+  function end(job) {
+    job.questions.value = [];
+    for (const path of job.paths()) {
+      const run = job.node(path).peek();
+      if (run.preview) URL.revokeObjectURL(run.preview);
+      if (run.preview || run.state === "running" || run.state === "waiting") {
+        tell(job, path, { preview: "", state: run.state === "running" || run.state === "waiting" ? "" : run.state });
+      }
+    }
+    enders.forEach((work) => work(job));
+  }
+
+  /** What a message says of the job itself. @param {Message} message @returns {Partial<JobRow>} */
+  function known(message) {
+    const { state, reason, title, document, workflow_id, client, error, priority } = message;
+    const at = new Date(message.at * 1000).toISOString();
+    const times = message.type === "job_started" ? { started: at } : ENDED.includes(state) ? { finished: at } : {};
+    const given = Object.entries({ state, reason, title, document, workflow_id, client, error, priority }).filter(([, value]) => value !== undefined);
+    return { ...Object.fromEntries(given), ...times };
+  }
+
+  /** @param {Preview} preview */
+  function show({ job: id, node, picture }) {
+    const job = jobs.get(id);
+    if (!job || hasEnded(job.row.peek())) return;
+    const url = URL.createObjectURL(picture);
+    const old = job.node(node).peek().preview;
+    batch(() => {
+      tell(job, node, { preview: url });
+      tellAbove(job, node, () => ({ preview: url }));
+    });
+    if (old) URL.revokeObjectURL(old);
+  }
+
+  events.on((message) => {
+    if (!message.job) return;
+    const job = jobs.get(message.job) ?? (message.type === "job_queued" ? make(message.job, {}) : undefined);
+    if (job) batch(() => take(job, message));
+  });
+  events.onPreview(show);
+
+  return {
+    all,
+    /** @param {string} id @returns {Job | undefined} */
+    get: (id) => jobs.get(id),
+    /** A job that this page did not see from its beginning: its state, and what happened so far. @param {string} id @returns {Promise<Job>} */
+    async follow(id) {
+      const there = jobs.get(id);
+      if (there) return there;
+      const row = await api.get(`/api/jobs/${id}`);
+      const job = jobs.get(id) ?? make(id, row);
+      await catchUp(job);
+      batch(() => {
+        job.row.value = { ...job.row.peek(), ...row };
+        job.outputs.value = /** @type {Record<string, OutputRow[]>} */ (row.outputs);
+        job.questions.value = row.questions ?? [];
+        job.problems.value = /** @type {Problem[]} */ (row.error?.problems ?? []);
+      });
+      return job;
+    },
+    /** A job that was just submitted. @param {string} id @param {Partial<JobRow>} row */
+    add: (id, row) => jobs.get(id) ?? make(id, row),
+    /** @param {(job: Job, path: string) => void} work Called whenever something is told of a node. @returns {() => void} */
+    onNode(work) {
+      nodeHearers.add(work);
+      return () => void nodeHearers.delete(work);
+    },
+    /** @param {(job: Job) => void} work Called whenever a job ends. @returns {() => void} */
+    onEnd(work) {
+      enders.add(work);
+      return () => void enders.delete(work);
+    },
+  };
+
+  /** @param {Job} job */
+  async function catchUp(job) {
+    for (let since = 0; ;) {
+      const page = await api.get(`/api/jobs/${job.id}/events?limit=5000&since=${since}`);
+      batch(() => page.events.forEach((/** @type {Message} */ message) => take(job, message)));
+      if (!page.next) return;
+      since = page.next;
+    }
+  }
+}

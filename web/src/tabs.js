@@ -1,0 +1,71 @@
+// The documents that are open. A tab is a document, what is looked at in it, and the job whose states it shows.
+import { computed, signal } from "@preact/signals";
+import { inGraph } from "./model/edit.js";
+import { graphAt } from "./model/graph.js";
+import { createStore } from "./model/store.js";
+import { t } from "./text/index.js";
+
+/** @import { Graph, Tab, Workflow } from "./types.d.ts" */
+/** @import { Signal } from "@preact/signals" */
+/** @typedef {ReturnType<typeof createTabs>} Tabs */
+
+/** A new document. @param {string} [title] @returns {Workflow} */
+export const blankWorkflow = (title = "") => ({ nodegraph: 1, id: crypto.randomUUID().slice(0, 8), title, nodes: {} });
+
+/** @param {Workflow} json @param {{key?: string, file?: {id: string, digest: string, shipped?: boolean} | null, saved?: Workflow | null}} [given] @returns {Tab} */
+export function createTab(json, { key = crypto.randomUUID(), file = null, saved = json } = {}) {
+  const store = createStore(json, saved);
+  const path = signal(/** @type {{node: string, scope: string}[]} */ ([]));
+  const scope = computed(() => path.value.at(-1)?.scope ?? "");
+  return {
+    key,
+    store,
+    file: signal(file),
+    path,
+    scope,
+    graph: computed(() => graphAt(store.json.value, scope.value)),
+    selection: signal(/** @type {ReadonlySet<string>} */ (new Set())),
+    camera: signal({ x: -40, y: -40, zoom: 1 }),
+    job: signal(""),
+    problems: signal([]),
+    wants: signal([]),
+    title: computed(() => store.json.value.title || file?.id || t("untitled")),
+  };
+}
+
+export function createTabs() {
+  const all = signal(/** @type {Tab[]} */ ([]));
+  const current = /** @type {Signal<Tab | null>} */ (signal(null));
+  return {
+    all,
+    current,
+    /** @param {Tab} tab */
+    open(tab) {
+      all.value = [...all.peek(), tab];
+      current.value = tab;
+      return tab;
+    },
+    /** @param {Tab} tab */
+    close(tab) {
+      const place = all.peek().indexOf(tab);
+      all.value = all.peek().filter((one) => one !== tab);
+      if (current.peek() === tab) current.value = all.peek()[Math.min(place, all.peek().length - 1)] ?? null;
+    },
+    /** Change the document that is looked at; `recipe` works on the graph that is. @param {string} label
+     * @param {(graph: Graph) => Graph} recipe @param {{merge?: string}} [options] */
+    edit(label, recipe, options) {
+      const tab = current.peek();
+      return tab ? editGraph(tab, label, recipe, options) : false;
+    },
+  };
+}
+
+/** Change the graph that a tab looks at. @param {Tab} tab @param {string} label
+ * @param {(graph: Graph) => Graph} recipe @param {{merge?: string}} [options] */
+export function editGraph(tab, label, recipe, options = {}) {
+  const scope = tab.scope.peek();
+  return tab.store.change(label, (json) => inGraph(json, scope, recipe), { ...options, scope });
+}
+
+/** The way of a node in a run: the nodes gone through, then the node itself. @param {Tab} tab @param {string} id */
+export const runPath = (tab, id) => [...tab.path.value.map((step) => step.node), id].join("/");

@@ -1,0 +1,20 @@
+// Ausführen: Aufträge und die Zustände der Knoten.
+export default {
+  "run.all": "Ausführen",
+  "run.cancel": "Abbrechen",
+  "run.sent": "Eingereiht",
+  "run.refused": "So kann das noch nicht laufen.",
+  "run.succeeded": "{title}: fertig",
+  "run.failed": "{title}: fehlgeschlagen",
+  "state.waiting": "wartet",
+  "state.running": "läuft",
+  "state.computed": "berechnet",
+  "state.hit": "aus dem Cache",
+  "state.not_needed": "nicht gebraucht",
+  "state.failed": "fehlgeschlagen",
+  "state.skipped": "übersprungen",
+  "state.queued": "eingereiht",
+  "state.paused": "angehalten",
+  "state.succeeded": "fertig",
+  "state.cancelled": "abgebrochen",
+};

@@ -1,0 +1,20 @@
+// Running: jobs and the states of nodes.
+export default {
+  "run.all": "Run",
+  "run.cancel": "Cancel",
+  "run.sent": "Queued",
+  "run.refused": "This cannot run yet.",
+  "run.succeeded": "{title}: done",
+  "run.failed": "{title}: failed",
+  "state.waiting": "waiting",
+  "state.running": "running",
+  "state.computed": "computed",
+  "state.hit": "from the cache",
+  "state.not_needed": "not needed",
+  "state.failed": "failed",
+  "state.skipped": "skipped",
+  "state.queued": "queued",
+  "state.paused": "paused",
+  "state.succeeded": "done",
+  "state.cancelled": "cancelled",
+};
