@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from torch import Tensor
 
 from nodegraph import SocketType, socket
-from nodegraph_nodes.pictures import png_artifact
+from nodegraph_nodes.pictures import mask_artifact, png_artifact
 from nodegraph_nodes.tensors import codec, describe, generation, storages, to_device, to_host
 
 
@@ -38,7 +38,7 @@ _TENSORS: dict[str, Any] = {
 Image = Annotated[Tensor, SocketType("Image", "#4f9df7", "A picture.", artifact=png_artifact, **_TENSORS)]
 """[H, W, C] float32, 0..1, sRGB; C is 3, or 4 with straight (not premultiplied) alpha."""
 
-Mask = Annotated[Tensor, SocketType("Mask", "#b0bec5", "Where a picture counts, 0..1.", artifact=png_artifact, **_TENSORS)]
+Mask = Annotated[Tensor, SocketType("Mask", "#b0bec5", "Where a picture counts, 0..1.", artifact=mask_artifact, **_TENSORS)]
 """[H, W] float32, 0..1, never rounded."""
 
 Prediction = Literal["epsilon", "v", "flow"]
@@ -114,13 +114,27 @@ class Schedule:
         return Point(self.alpha[index].item(), self.sigma[index].item(), self.timestep[index].item())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Repaint:
+    """What a masked run keeps of the picture it began with: outside the mask, each step goes back to it.
+
+    original, noise: [C, h, w] float32; mask: [h, w], 0..1. A place whose mask is m is repainted during the last m share of
+    the schedule, and before that is the original with this noise.
+    """
+
+    original: Tensor
+    mask: Tensor
+    noise: Tensor
+
+
 @socket(color="#f06595", durable=True, **_TENSORS)
 @dataclass(frozen=True, slots=True, eq=False)
 class DenoiseState:
     """A denoising run between two steps: with its schedule, all that the next step needs.
 
     x: [C, h, w] float32 at noise level `index`, the next step to do. denoised: [C, h, w], the x0 estimate the last step
-    began with (None before the first). history: the solver's own tensors by name.
+    began with (None before the first). history: the solver's own tensors by name. repaint: in a run with a mask, what
+    it keeps.
     """
 
     x: Tensor
@@ -129,6 +143,7 @@ class DenoiseState:
     family: str
     denoised: Tensor | None = None
     history: Mapping[str, Tensor] = field(default_factory=dict)
+    repaint: Repaint | None = None
 
 
 @dataclass(frozen=True, slots=True)

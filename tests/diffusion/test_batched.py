@@ -69,3 +69,26 @@ def test_exact_pictures_are_the_same_bytes_whatever_else_runs(session: nodegraph
         return (await asyncio.gather(mine, *others))[0]
 
     assert np.array_equal(asyncio.run(among_others())["decode.image"].numpy(), alone.numpy())
+
+
+@pytest.mark.slow
+def test_runs_with_masks_and_without_share_passes_and_stay_within_a_thousandth(session: nodegraph.Session) -> None:
+    inpaint = nodegraph.load(shipped("workflows") / "inpaint.json", session)
+    free = nodegraph.load(shipped("workflows") / "text_to_image.json", session)
+    wanted = ["decode.image"]
+    runs = [
+        (inpaint, {"prompt": "a green apple", "seed": 1, "steps": 6}),
+        (inpaint, {"prompt": "a lemon", "seed": 2, "steps": 8, "sampler": "dpmpp_2m", "feather": 0.0, "strength": 0.75}),
+        (inpaint, {"prompt": "a panda", "seed": 3, "steps": 6, "sampler": "euler_ancestral", "feather": 20.0}),
+        (free, {"prompt": "a blue cat", "seed": 4, "steps": 6, "sampler": "heun"}),
+    ]
+    alone = [workflow.run(wanted=wanted, **run)["decode.image"] for workflow, run in runs]
+
+    async def together() -> list[Any]:
+        return list(await asyncio.gather(*(w.run_async(wanted=wanted, exact=False, **run) for w, run in runs)))
+
+    results = asyncio.run(together())
+    shared = [row for result in results for row in result.nodes.values() if "at once" in row["reason"]]
+    assert sum(row["type"] == "diffusion/denoise_step" for row in shared) >= 8
+    for picture, result in zip(alone, results, strict=True):
+        assert np.abs(picture.numpy() - result["decode.image"].numpy()).max() < 1e-3

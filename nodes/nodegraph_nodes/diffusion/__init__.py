@@ -8,10 +8,11 @@ from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
+from nodegraph_nodes.diffusion.masked import masked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
-from nodegraph_nodes.diffusion.schedule import noise_schedule
+from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
 
 __all__ = [
     "autoencoder_network",
@@ -25,7 +26,9 @@ __all__ = [
     "finish_denoise",
     "guidance",
     "load_model",
+    "masked_latent",
     "noise_schedule",
+    "partial_steps",
     "sample_noise",
     "text_encoder_network",
 ]

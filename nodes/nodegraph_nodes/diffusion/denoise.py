@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
 from nodegraph_nodes.diffusion.predict import Evaluation, guided_denoised, guided_denoised_many, preview_image
-from nodegraph_nodes.diffusion.samplers import SAMPLERS, Request, begin, finish, run_step, run_steps, step_noise
+from nodegraph_nodes.diffusion.samplers import SAMPLERS, Request, begin, finish, masked_step, run_step, run_steps
 from nodegraph_nodes.pictures import to_preview
 from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
 
@@ -34,7 +34,8 @@ def begin_denoise(
     noise: Latent,
     schedule: Schedule,
     latent: Annotated[
-        Latent | None, Field(description="A picture to start from; without one the run starts from noise alone.")
+        Latent | None,
+        Field(description="A picture to start from, with a mask if only a part is to be repainted; none: noise alone."),
     ] = None,
     first_step: Annotated[
         int, Field(ge=0, le=1000, description="Steps to leave out at the start: more keeps more of the picture.")
@@ -56,8 +57,8 @@ def begin_denoise(
                 expected=f"a latent of {_size(noise)}",
                 got=_size(latent),
             )
-    start = None if latent is None else latent.samples
-    return begin(noise.samples, schedule, seed, index=first_step, latent=start)
+    start, mask = (None, None) if latent is None else (latent.samples, latent.mask)
+    return begin(noise.samples, schedule, seed, index=first_step, latent=start, mask=mask)
 
 
 @node(category="diffusion/denoise", lane="gpu")
@@ -105,7 +106,7 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
                 [Evaluation(r.x, r.point, call.guidance, call.state.index / call.schedule.steps) for call, r in wanted],
             )
 
-        steps = [SAMPLERS[call.sampler](call.state, call.schedule, step_noise) for call in fit]
+        steps = [masked_step(SAMPLERS[call.sampler], call.state, call.schedule) for call in fit]
         after = iter(run_steps(steps, predict))
         for i, call in enumerate(calls):
             if i not in results:

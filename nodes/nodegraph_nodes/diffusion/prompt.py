@@ -16,7 +16,7 @@ from nodegraph_nodes.types import Conditioning, TextEncoder
 def encode_prompt(
     context: Context,
     encoder: TextEncoder,
-    text: Annotated[str, Field(description="What the picture is to show.", json_schema_extra={"format": "multiline"})] = "",
+    text: Annotated[str, Field(description="What the picture is to show.", json_schema_extra={"format": "prompt"})] = "",
 ) -> Conditioning:
     """Turn a prompt into token states, which the denoiser attends to."""
     network: LoadedTextEncoder = context.resident(encoder)

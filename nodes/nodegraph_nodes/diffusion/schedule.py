@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -24,3 +25,20 @@ def noise_schedule(
 ) -> Schedule:
     """Spread a number of steps over the model's noise levels, from pure noise to a clean picture."""
     return make_schedule(schedule, make_process(denoiser.process), steps, denoiser.family)
+
+
+class PartialSteps(NamedTuple):
+    first_step: Annotated[int, Field(description="Steps to leave out: link it to begin_denoise.")]
+    steps: Annotated[int, Field(description="Steps to take: link it to denoise.")]
+
+
+@node(category="diffusion/schedule")
+def partial_steps(
+    steps: Annotated[int, Field(ge=1, le=1000, description="Steps of the whole schedule.")] = 20,
+    strength: Annotated[
+        float, Field(ge=0, le=1, description="Share of the steps to take. 0 keeps the picture, 1 makes a new one.")
+    ] = 0.6,
+) -> PartialSteps:
+    """What a strength means in steps, for a run that starts from a picture: with 20 steps and 0.6, the last 12 are taken."""
+    taken = math.floor(steps * strength + 0.5)
+    return PartialSteps(steps - taken, taken)

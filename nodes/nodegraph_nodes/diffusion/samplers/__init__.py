@@ -4,7 +4,8 @@
 """
 
 from .noise import NoiseSource, initial_noise, step_noise
-from .run import Request, begin, finish, run_step, run_steps
+from .repaint import repainted_share
+from .run import Request, begin, finish, masked_step, run_step, run_steps
 from .solvers import SAMPLERS, Sampler, Step, ddim, dpmpp_2m, euler, euler_ancestral, heun
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "finish",
     "heun",
     "initial_noise",
+    "masked_step",
+    "repainted_share",
     "run_step",
     "run_steps",
     "step_noise",

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nodegraph_nodes.types import DenoiseState, Point, Schedule
+from nodegraph_nodes.types import DenoiseState, Point, Repaint, Schedule
 
 from .noise import NoiseSource, step_noise
+from .repaint import gone_back
 from .solvers import Sampler, Step
 
 Predict = Callable[[Tensor, Point], Tensor]
@@ -30,10 +31,19 @@ class Request:
     point: Point
 
 
-def begin(noise: Tensor, schedule: Schedule, seed: int, *, index: int = 0, latent: Tensor | None = None) -> DenoiseState:
+def begin(
+    noise: Tensor,
+    schedule: Schedule,
+    seed: int,
+    *,
+    index: int = 0,
+    latent: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> DenoiseState:
     """The state before step `index`: pure noise, or a picture's normalised latent with the noise of that level.
 
     noise, latent: [C, h, w]. Without a latent, x has the level's prior standard deviation sqrt(alpha^2 + sigma^2).
+    mask: [h, w], 0..1, what of the latent is to be repainted (`repaint.py` says how).
     """
     if not 0 <= index <= schedule.steps:
         raise ValueError(f"Step {index} lies outside a schedule of {schedule.steps} steps.")
@@ -42,7 +52,14 @@ def begin(noise: Tensor, schedule: Schedule, seed: int, *, index: int = 0, laten
         return DenoiseState(math.hypot(point.alpha, point.sigma) * noise, index, seed, schedule.family)
     if latent.shape != noise.shape:
         raise ValueError(f"The latent is {tuple(latent.shape)} but the noise {tuple(noise.shape)}; make them equal.")
-    return DenoiseState(point.alpha * latent + point.sigma * noise, index, seed, schedule.family)
+    repaint = None if mask is None else Repaint(latent, mask, noise)
+    return DenoiseState(point.alpha * latent + point.sigma * noise, index, seed, schedule.family, repaint=repaint)
+
+
+def masked_step(sampler: Sampler, state: DenoiseState, schedule: Schedule, noise: NoiseSource = step_noise) -> Step:
+    """A solver's step that, in a run with a mask, then goes back to the original where the mask says so."""
+    after = yield from sampler(state, schedule, noise)
+    return gone_back(after, schedule)
 
 
 def run_step(
@@ -53,7 +70,7 @@ def run_step(
     noise: NoiseSource = step_noise,
 ) -> DenoiseState:
     """Do one step of one run."""
-    step = sampler(state, schedule, noise)
+    step = masked_step(sampler, state, schedule, noise)
     wanted = next(step)
     while True:
         denoised = predict(*wanted)

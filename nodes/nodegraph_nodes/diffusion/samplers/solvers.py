@@ -8,6 +8,7 @@ floats.
 
 import math
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -121,4 +122,4 @@ def _log_snr(point: Point) -> float:
 
 
 def _advance(state: DenoiseState, x: Tensor, denoised: Tensor, **history: Tensor) -> DenoiseState:
-    return DenoiseState(x, state.index + 1, state.seed, state.family, denoised, history)
+    return replace(state, x=x, index=state.index + 1, denoised=denoised, history=history)
