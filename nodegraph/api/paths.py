@@ -39,9 +39,12 @@ def data_folder(given: Path | None = None, environ: Mapping[str, str] | None = N
 
 
 def roots(data: Path, *, models: Sequence[Path] = (), files: Sequence[Path] = ()) -> Roots:
-    """Where documents may find files: the data folder, what ships with the project, folders given here and registered ones."""
+    """Where documents may find files: the data folder, what ships with the project, folders given here and registered ones.
+
+    Of what ships, documents may read the examples' pictures: `examples/apple.png`.
+    """
     return Roots(
-        (data / "inputs", *files),
+        (data / "inputs", *files, shipped("workflows")),
         (data / "models", *models, *registered_roots(data), shipped("models")),
         workflows=(data / "workflows", shipped("workflows")),
     )

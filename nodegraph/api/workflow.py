@@ -167,7 +167,8 @@ class Workflow:
         """What the document as it was opened reaches for and nobody has accepted, with the node that does.
 
         Values set since then count as accepted, and so do the files in `allow`; a file that is not there, or not where
-        documents may read, is an error of the run instead. Raises InvalidWorkflow for subgraph files that cannot be read.
+        documents may read, is an error of the run instead, and what comes with nodegraph is nobody's secret. Raises
+        InvalidWorkflow for subgraph files that cannot be read.
         """
         origin = self._origin
         if origin.trusted:
@@ -175,7 +176,7 @@ class Workflow:
         found, before = self._uses()
         found = {use: node for use, node in found.items() if use in before}
         roots = self._roots()
-        readable = {use: node for use, node in found.items() if use.kind != "file" or roots.may_read(use.name, allow)}
+        readable = {use: node for use, node in found.items() if use.kind != "file" or _is_private(use.name, roots, allow)}
         return unaccepted(self.session.trust, origin.keys, {**readable, **self._library_files()})
 
     def accept(self, found: Mapping[Use, str] | None = None, *, remember: bool = True) -> None:
@@ -368,6 +369,11 @@ def load(path: str | Path, session: Session | None = None, *, trust: bool = Fals
     return Workflow(found.document, session, origin=origin)
 
 
+def _is_private(name: str, roots: Roots, allow: Sequence[str]) -> bool:
+    """Whether a document would get to read a file by its own doing that did not come with nodegraph."""
+    return roots.may_read(name, allow) and not is_shipped(roots.find_file(name))
+
+
 def is_shipped(path: Path) -> bool:
-    """Whether a workflow file is one of those that come with nodegraph."""
+    """Whether a file is one of the workflows that come with nodegraph, or of their examples."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(shipped("workflows")))

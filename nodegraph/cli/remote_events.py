@@ -23,8 +23,8 @@ def as_of_a_run(event: wire.Event | wire.Preview) -> engine.Event | None:
     match event:
         case wire.NodeExpanded(node=node, into=into):
             return engine.NodeExpanded(seq, at, node, tuple(into))
-        case wire.NodeStarted(node=node):
-            return engine.NodeStarted(seq, at, node)
+        case wire.NodeStarted(node=node, node_type=type_):
+            return engine.NodeStarted(seq, at, node, type_)
         case wire.NodeProgress(node=node, done=done, total=total):
             return engine.NodeProgress(seq, at, node, done, total)
         case wire.NodeFinished(node=node, state=state, reason=reason, ms=ms) if state in _STATES:

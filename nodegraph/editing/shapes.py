@@ -109,7 +109,14 @@ LOCK = Shape("lock", each=Shape("lock", each=Shape("lock")), default={})
 NODES = Shape("nodes", each=NODE, default={}, names=True)
 SUBGRAPH = Shape(
     "subgraph",
-    {"title": _text("title"), "file": _text("file"), "nodes": NODES, "interface": INTERFACE, "layout": LAYOUT},
+    {
+        "title": _text("title"),
+        "description": _text("description"),
+        "file": _text("file"),
+        "nodes": NODES,
+        "interface": INTERFACE,
+        "layout": LAYOUT,
+    },
     scope=True,
 )
 DOCUMENT = Shape(
@@ -117,6 +124,7 @@ DOCUMENT = Shape(
     {
         "id": _text("id"),
         "title": _text("title"),
+        "description": _text("description"),
         "nodes": NODES,
         "interface": INTERFACE,
         SUBGRAPHS: Shape("subgraphs", each=SUBGRAPH, default={}),

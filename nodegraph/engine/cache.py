@@ -159,6 +159,7 @@ class Cache:
             self._unreadable.add(key)
             return None
         result, seconds = answer
+        result.nbytes = nbytes + sum(storage.nbytes for storage in storages)
         self.memory.put(key, result, nbytes, seconds, storages)
         return result
 

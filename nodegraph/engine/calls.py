@@ -21,6 +21,7 @@ from nodegraph.sdk.errors import Cancelled, NodeError, Problem
 from nodegraph.sdk.node import Node
 from nodegraph.sdk.socket import Codec, SocketType
 from nodegraph.sdk.spec import NodeSpec
+from nodegraph.sdk.views import as_json
 from nodegraph.store import Result
 
 if TYPE_CHECKING:
@@ -124,12 +125,12 @@ def unpack(spec: NodeSpec, returned: Any) -> dict[str, Any]:
     """The returned value by output name. Raises TypeError where it does not fit the declaration."""
     outputs = spec.outputs
     if len(outputs) == 1 and not hasattr(returned, "_fields"):
-        return {outputs[0].name: returned}
+        return {outputs[0].name: as_json(returned, outputs[0].type)}
     if not outputs:
         return {}
     if not isinstance(returned, tuple) or len(returned) != len(outputs):
         raise TypeError(f"{spec.id} should return {len(outputs)} values, it returned {type(returned).__name__}")
-    return {output.name: value for output, value in zip(outputs, returned, strict=True)}
+    return {output.name: as_json(value, output.type) for output, value in zip(outputs, returned, strict=True)}
 
 
 class Lost(Exception):

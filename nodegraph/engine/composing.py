@@ -51,7 +51,7 @@ def divide(run: Run, i: int) -> None:
     _append(run, node, parts, order)
     run.parts[i] = parts
     run.outputs.divided(i, node, base, parts)
-    run.emit(ev.NodeExpanded, node.id, tuple(part.id for part in parts.nodes))
+    run.emit(ev.NodeExpanded, node.id, tuple(part.id for part in parts.nodes), node.spec.id)
     demand(run, wait_for_parts(run, i))
     structure_known(run, i)
 

@@ -26,10 +26,11 @@ def context_of(engine: Engine, call: Call) -> Context:
     if run.listener is not None:
         context.on_progress = lambda done, total: _post(engine, run.on_progress, call, done, total)
     if run.listener is not None or journal is not None:
+        static = "" if run.moving[call.index] else run.static[call.index]
 
         def on_preview(preview: Preview) -> None:
             if journal is not None:
-                journal.add_thumbnail(call.key, preview)
+                journal.add_thumbnail(call.key, preview, static)
             if run.listener is not None:
                 _post(engine, run.on_preview, call, preview)
 

@@ -60,7 +60,10 @@ class RunResult:
 
     @property
     def nodes(self) -> dict[str, dict[str, Any]]:
-        """By node path: type, state (computed, hit, not_needed, failed, skipped), reason, milliseconds."""
+        """By node path: type, state (computed, hit, not_needed, failed, skipped), reason, milliseconds, key, bytes if known.
+
+        The key is that of the result, or the static one of a node that has none.
+        """
         return self.report()
 
 
@@ -221,11 +224,13 @@ class Engine:
     def _result(self, run: Run) -> RunResult:
         nodes, static, moving, ms, reasons = run.nodes, run.static, run.moving, run.ms, run.reason
         state, parts, past = run.state, {} if run.cancelled else run.parts, self.history.last(run)
+        keys, nbytes = run.keys, run.nbytes
 
         def row(i: int) -> dict[str, Any]:
             name = reported(state, parts, i)
             why = reasons.get(i) or (reason_for_miss(nodes, static, moving, i, past) if name == "computed" else "")
-            return {"type": nodes[i].spec.id, "state": name, "reason": why, "ms": round(ms.get(i, 0.0), 3)}
+            told = {"type": nodes[i].spec.id, "state": name, "reason": why, "ms": round(ms.get(i, 0.0), 3)}
+            return {**told, "key": keys.get(i, static[i]), **({"bytes": nbytes[i]} if i in nbytes else {})}
 
         def report() -> dict[str, dict[str, Any]]:
             return {node.id: row(i) for i, node in enumerate(nodes)}

@@ -32,11 +32,13 @@ class NodeExpanded(Event):
 
     node: str
     into: tuple[str, ...]
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStarted(Event):
     node: str
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,18 @@ class NodePreview(Event):
 
 @dataclass(frozen=True, slots=True)
 class NodeFinished(Event):
-    """`peak_bytes` is what the device held at most while the node ran, where the device can tell."""
+    """`peak_bytes` is what the device held at most while the node ran, where the device can tell. `key` and `nbytes` are the
+    result's: where it lies, and how large it is where that is known.
+    """
 
     node: str
     state: State
     reason: str
     ms: float
     peak_bytes: int | None = None
+    type: str = ""
+    key: str = ""
+    nbytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class NodeFailed(Event):
     node: str
     problem: Problem
     trace: str = ""
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

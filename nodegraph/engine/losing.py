@@ -21,7 +21,7 @@ def fail(run: Run, i: int, *problems: Problem, trace: str = "") -> None:
     run.reason[i] = str(problems[0])
     run.problems.extend(problems)
     for problem in problems:
-        run.emit(ev.NodeFailed, run.nodes[i].id, problem, trace)
+        run.emit(ev.NodeFailed, run.nodes[i].id, problem, trace, run.nodes[i].spec.id)
         trace = ""
     _lose(run, i)
 
@@ -46,7 +46,7 @@ def _mark(run: Run, i: int, because: int) -> None:
     part = i in run.parts and inner.startswith((f"{run.nodes[i].id}/", f"{run.nodes[i].id}["))
     run.state[i] = FAILED if part and run.state[because] == FAILED else SKIPPED
     run.reason[i] = f"{inner} failed" if run.state[because] == FAILED else f"{inner} was skipped"
-    run.emit(ev.NodeFinished, run.nodes[i].id, STATE_NAMES[run.state[i]], run.reason[i], 0.0)
+    run.tell_finished(i, STATE_NAMES[run.state[i]], run.reason[i])
 
 
 def _lose(run: Run, i: int) -> None:

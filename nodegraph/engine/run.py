@@ -91,6 +91,7 @@ class Run:
         self.ms: dict[int, float] = {}
         self.peak: dict[int, int] = {}
         self.nbytes: dict[int, int] = {}
+        self.keys: dict[int, str] = {}  # where results lie
         self.problems: list[Problem] = []
         self.ready: deque[int] = deque()
         self.inline: deque[Call] = deque()
@@ -282,7 +283,7 @@ class Run:
 
     def on_started(self, call: Call) -> None:
         if call.index not in self.left:
-            self.emit(ev.NodeStarted, self.nodes[call.index].id)
+            self.emit(ev.NodeStarted, self.nodes[call.index].id, call.spec.id)
 
     def on_progress(self, call: Call, done: float, total: float) -> None:
         self.emit(ev.NodeProgress, self.nodes[call.index].id, done, total)
@@ -296,13 +297,13 @@ class Run:
         self.untimed.discard(i)
         self.ms[i] = seconds * 1e3
         if self.state[i] == COMPUTED:
-            self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[COMPUTED], self.reason_for(i), self.ms[i], peak_bytes)
+            self.tell_finished(i, STATE_NAMES[COMPUTED], self.reason_for(i), peak_bytes)
 
     def on_device_failure(self, call: Call, error: Exception) -> None:
         """The device failed when the call's result had been handed on already: the run cannot be trusted any more."""
         problem = Problem("device_failed", f"The device failed: {error}".split("\n")[0], self.nodes[call.index].id)
         self.problems.append(problem)
-        self.emit(ev.NodeFailed, problem.node, problem, "")
+        self.emit(ev.NodeFailed, problem.node, problem, "", call.spec.id)
 
     # ---- results ----
 
@@ -366,12 +367,13 @@ class Run:
     def finish(self, i: int, result: Result, state: int, reason: str, peak_bytes: int | None = None) -> None:
         if i in self.ms:
             state = COMPUTED  # also when it was let go and found again
-        self.state[i], self.result[i] = state, result
+        self.state[i], self.result[i], self.keys[i] = state, result, result.key
+        if result.nbytes:
+            self.nbytes[i] = result.nbytes
         if reason:
             self.reason.setdefault(i, reason)
         if self.listener is not None and i not in self.left and i not in self.untimed:
-            told = self.reason_for(i)
-            self.emit(ev.NodeFinished, self.nodes[i].id, STATE_NAMES[state], told, self.ms.get(i, 0.0), peak_bytes)
+            self.tell_finished(i, STATE_NAMES[state], self.reason_for(i), peak_bytes)
         if result.hollow:
             self.left.add(i)
         self.outputs.finished(i, self.nodes[i], result)
@@ -381,6 +383,11 @@ class Run:
             self.notify(waiting)
         if not self.uses[i]:
             self.loose.append(i)  # who was demanded together with it may still come for it
+
+    def tell_finished(self, i: int, state: ev.State, reason: str, peak_bytes: int | None = None) -> None:
+        """Tell what became of a node."""
+        node, key, nbytes = self.nodes[i], self.keys.get(i, ""), self.nbytes.get(i)
+        self.emit(ev.NodeFinished, node.id, state, reason, self.ms.get(i, 0.0), peak_bytes, node.spec.id, key, nbytes)
 
     def notify(self, marks: Iterable[int]) -> None:
         """One of the sources that these nodes wait for has settled, or its structure is known."""

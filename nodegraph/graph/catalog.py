@@ -9,19 +9,20 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nodegraph.sdk.documentation import documented_nodes
 from nodegraph.sdk.errors import PackError
 from nodegraph.sdk.pack import Pack, installed_packs, source_digest
 from nodegraph.sdk.spec import NodeSpec, SocketSpec
 from nodegraph.sdk.writing import write_atomically
 
-CATALOG_FORMAT = 2
+CATALOG_FORMAT = 3
 
 
 class PackOrigin(NamedTuple):
@@ -106,11 +107,17 @@ def installed_catalog(cache: Path) -> Catalog:
     for name, point in points.items():
         try:
             file = cache / f"{name}-{source_digest(point)}-{CATALOG_FORMAT}-{installed_version('nodegraph')}.json"
-            parts.append(_read(file) or _describe_apart(name, file))
+            parts.append(_with_docs(_read(file) or _describe_apart(name, file), documented_nodes(point)))
         except PackError as error:
             broken[name] = str(error)
     origins = {name: PackOrigin(point.dist.name, point.dist.version) for name, point in installed_packs().items() if point.dist}
     return _merge(parts, broken, origins)
+
+
+def _with_docs(part: dict[str, Any], documented: Collection[str]) -> dict[str, Any]:
+    """A description whose nodes say whether there is documentation: that may come and go without the source changing."""
+    nodes = [{**item, "docs": item["id"].partition("/")[2] in documented} for item in part["nodes"]]
+    return {**part, "nodes": nodes}
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -75,6 +75,7 @@ class Subgraph(_Part):
     """
 
     title: str = ""
+    description: str = ""
     file: str = ""
     nodes: dict[str, NodeEntry] = Field(default_factory=dict)
     interface: Interface = Field(default_factory=Interface)
@@ -94,6 +95,7 @@ class Document(_Part):
     nodegraph: Literal[1] = 1
     id: str = ""
     title: str = ""
+    description: str = ""
     nodes: dict[str, NodeEntry] = Field(default_factory=dict)
     interface: Interface = Field(default_factory=Interface)
     subgraphs: dict[str, Subgraph] = Field(default_factory=dict)
@@ -189,6 +191,7 @@ def to_json(document: Document) -> dict[str, Any]:
     known = {
         "id": document.id,
         "title": document.title,
+        "description": document.description,
         "nodes": _nodes_json(document.nodes),
         "interface": _interface_json(document.interface),
         "subgraphs": {name: _subgraph_json(document.subgraphs[name]) for name in sorted(document.subgraphs)},
@@ -206,6 +209,7 @@ def _pack_json(source: PackSource) -> dict[str, Any]:
 def _subgraph_json(subgraph: Subgraph) -> dict[str, Any]:
     known = {
         "title": subgraph.title,
+        "description": subgraph.description,
         "file": subgraph.file,
         "nodes": _nodes_json(subgraph.nodes),
         "interface": _interface_json(subgraph.interface),

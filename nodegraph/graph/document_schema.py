@@ -22,6 +22,7 @@ WORDS: dict[str, dict[str, str]] = {
         "nodegraph": "The version of the format. Files of a newer one are refused.",
         "id": "A name for this workflow that stays when the title changes; past runs are remembered under it.",
         "title": "The workflow's name, for people.",
+        "description": "What it is for, in a sentence or two.",
         "nodes": "The nodes by id: letters, digits, _ and -, not starting with a digit.",
         "interface": "What makes the workflow a function: command-line options, form, subgraph sockets.",
         "subgraphs": "Workflows inside this one, by name: a node of the type `subgraph/NAME` is one, loops name one as body.",
@@ -58,6 +59,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "Subgraph": {
         "title": "Its name, for people.",
+        "description": "What it does, in a sentence or two.",
         "file": "A workflow file that is used in place of nodes, named from this file or below the workflow folders.",
         "nodes": "The nodes inside, by id.",
         "interface": "What it takes and gives: the sockets of the nodes that are this subgraph.",

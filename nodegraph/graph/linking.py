@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nodegraph.graph.catalog import Catalog
 from nodegraph.graph.document import SUBGRAPHS, Document, NodeEntry, Subgraph
@@ -68,7 +67,8 @@ class _Linker:
                 subgraphs |= {key: self._renamed(part, inner, taken[path]) for key, part in new.items()}
             names = taken[path]
             whole = Subgraph(title=inner.title, nodes=inner.nodes, interface=inner.interface, layout=inner.layout)
-            own = {**_words(inner), **_words(entry), "title": entry.title or inner.title, "file": ""}
+            words = {"title": entry.title or inner.title, "description": entry.description or inner.description}
+            own = {**words, "file": ""}
             subgraphs[name] = self._renamed(whole, inner, names).model_copy(update=own)
         return document.model_copy(update={"subgraphs": subgraphs})
 
@@ -118,11 +118,6 @@ def renamed_body(entry: NodeEntry, subgraphs: Subgraphs, names: Mapping[str, str
     if entry.type.startswith(CALLED):
         return entry.model_copy(update={"type": CALLED + names[body]})
     return entry.model_copy(update={"inputs": {**entry.inputs, "body": names[body]}})
-
-
-def _words(part: Document | Subgraph) -> dict[str, Any]:
-    """What a file, or the document that names it, says of itself to people."""
-    return {name: value for name, value in (part.model_extra or {}).items() if name == "description"}
 
 
 def _free_names(inner: Mapping[str, Subgraph], taken: Mapping[str, Subgraph], outer: str) -> dict[str, str]:

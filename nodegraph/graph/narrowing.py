@@ -188,7 +188,7 @@ def _leaves(schema: Schema) -> Iterator[Schema]:
     if "anyOf" in schema:
         for member in schema["anyOf"]:
             yield from _leaves(member)
-    elif schema.get("type") == "array" and schema.get("items"):
+    elif _is_list(schema):
         yield from _leaves(schema["items"])
     elif schema != NULL:
         yield schema
@@ -199,10 +199,15 @@ def _each(schema: Schema, change: Callable[[Schema], Schema | None]) -> Schema |
     if "anyOf" in schema:
         members = [found for member in schema["anyOf"] if (found := _each(member, change)) is not None]
         return any_of(members) if any(member != NULL for member in members) else None
-    if schema.get("type") == "array" and schema.get("items"):
+    if _is_list(schema):
         items = _each(schema["items"], change)
         return None if items is None else {**schema, "items": items}
     return schema if schema == NULL else change(schema)
+
+
+def _is_list(schema: Schema) -> bool:
+    """Whether it is the items of a value that may be narrowed. A curve is one value, its points are not."""
+    return schema.get("type") == "array" and bool(schema.get("items")) and schema.get("format") != "curve"
 
 
 def _is_number(schema: Schema) -> bool:

@@ -64,11 +64,10 @@ def _head(document: Document, what: str) -> Schema:
     head: Schema = {"$schema": DIALECT}
     if document.id:
         head["$id"] = f"urn:nodegraph:{quote(document.id, safe='', errors='replace')}:{what}"
-    title, description = document.title or document.id, (document.model_extra or {}).get("description")
-    if title:
+    if title := document.title or document.id:
         head["title"] = title
-    if isinstance(description, str) and description:
-        head["description"] = description
+    if document.description:
+        head["description"] = document.description
     return head
 
 

@@ -130,7 +130,7 @@ class Subgraphs:
         entry, inputs = self.entries[name], self.inputs(name)
         if len(inputs) < len(entry.interface.inputs):
             return None, []
-        spec = replace(spec, title=entry.title or name, description=str((entry.model_extra or {}).get("description", "")))
+        spec = replace(spec, title=entry.title or name, description=entry.description)
         return specialised(spec, inputs, entry.interface.outputs), []
 
     def inputs(self, name: str) -> dict[str, InputSpec]:

@@ -18,7 +18,7 @@ Accept = Callable[[Any], Any]
 
 _PLAIN = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"})
 _LIST = frozenset({"type", "items", "minItems", "maxItems"})
-REMARKS = frozenset({"title", "description", "default", "examples", "format"})
+REMARKS = frozenset({"title", "description", "default", "examples", "format", "x-step", "x-slider", "x-unit"})
 """What a schema says that no value is measured by."""
 
 
@@ -202,6 +202,8 @@ def describe_schema(schema: dict[str, Any]) -> str:
             return "true or false"
         case "null":
             return "null"
+        case "array" if schema.get("format") == "curve":
+            return "a curve such as [[0, 0], [0.5, 0.7], [1, 1]]"
         case "array":
             if "prefixItems" in schema:
                 return "a list of " + ", ".join(map(describe_schema, schema["prefixItems"]))

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from nodegraph.jobs.events import LoggedEvent, add_event
+from nodegraph.jobs.events import LoggedEvent, add_event, belongs_to
 from nodegraph.jobs.opening import StoreFailed, failure, open_file
 
 T = TypeVar("T")
@@ -35,7 +35,9 @@ class Transaction:
         self.events: list[LoggedEvent] = []
 
     def event(self, type_: str, job: str | None = None, **data: Any) -> None:
-        """Append to the event log."""
+        """Append to the event log. Events of a job as a whole (`job_...`) tell what it belongs to."""
+        if job is not None and type_.startswith("job_"):
+            data = {**data, **belongs_to(self.connection, job)}
         self.events.append(add_event(self.connection, self.now, type_, job, data))
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from nodegraph.jobs import transitions
 from nodegraph.jobs.commits import Transaction
+from nodegraph.jobs.live import LiveJob, Passing
 from nodegraph.jobs.opening import StoreFailed
 from nodegraph.jobs.records import Ended, JobRecord
 from nodegraph.jobs.records import job as stored
@@ -26,16 +27,6 @@ _AGAIN_SECONDS = 1.0
 _LAST_WRITES_SECONDS = 5.0
 _STOPPED = "The server was stopped."
 _LOG_LEVELS = {"error": _LOG.error, "critical": _LOG.error, "warning": _LOG.warning, "info": _LOG.info}
-
-
-class Passing(NamedTuple):
-    """What is shown while it is new and kept nowhere: progress and previews. `picture` is a PNG file."""
-
-    job: str
-    node: str
-    type: str
-    data: Mapping[str, Any]
-    picture: bytes | None = None
 
 
 class _Note(NamedTuple):
@@ -63,10 +54,8 @@ class Dispatcher:
         self.pool: Pool | None = None
         self.trouble = ""
         """Why the store cannot be used, if it cannot."""
-        self.live: dict[str, dict[str, dict[str, Any]]] = {}
-        """What is known of the nodes of jobs that run, by job and node."""
-        self.questions: dict[str, dict[str, dict[str, Any]]] = {}
-        """What jobs that run ask a person, by job and node."""
+        self.live: dict[str, LiveJob] = {}
+        """What is known of jobs that run."""
         self._inbox: asyncio.Queue[_Note] = asyncio.Queue()
         self._room, self._changed = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -117,6 +106,10 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def showing(self) -> list[Passing]:
+        """What passes at the moment: what somebody who comes now has missed."""
+        return [passing for live in self.live.values() for passing in live.passing]
+
     def look(self) -> None:
         """There may be something to give out."""
         self._room.set()
@@ -148,10 +141,10 @@ class Dispatcher:
 
     def answer(self, id_: str, node: str, choice: int) -> bool:
         """Answer a question of a job that runs; False where there is none."""
-        asked = self.questions.get(id_, {})
-        if node not in asked or self.pool is None or not self.pool.answer(id_, node, choice):
+        live = self.live.get(id_)
+        if live is None or node not in live.questions or self.pool is None or not self.pool.answer(id_, node, choice):
             return False
-        del asked[node]
+        del live.questions[node]
         return True
 
     # ---- giving out ----
@@ -189,7 +182,7 @@ class Dispatcher:
             document = await self.store.document(job.id)
             attempt = Attempt(job.id, job.attempts, document or "", job.wanted, job.exact, job.priority, job.alone)
             if not self._holding and pool.give(worker, attempt):
-                self.live[job.id] = {}
+                self.live[job.id] = LiveJob()
                 _LOG.info("job_started", job=job.id, worker=worker, attempt=job.attempts)
                 self._later(_Note(lambda tx: stored(tx.connection, job.id), self._stop_late))
             else:
@@ -220,25 +213,25 @@ class Dispatcher:
             case "events":
                 self._take_events(job, attempt, json.loads(message["events"]))
             case "progress":
-                if self.live.get(job, {}).get(message["node"], {}).get("state") == "running":
+                if job in self.live and self.live[job].is_running(message["node"]):
                     about = {name: message[name] for name in ("node", "done", "total")}
-                    self._passing(Passing(job, message["node"], "node_progress", about))
+                    self._pass_on(Passing(job, message["node"], "node_progress", about))
             case "preview":
                 about = {name: message[name] for name in ("node", "width", "height")}
-                self._passing(Passing(job, message["node"], "node_preview", about, message["png"]))
+                self._pass_on(Passing(job, message["node"], "node_preview", about, message["png"]))
             case "log":
                 say = _LOG_LEVELS.get(message["level"], _LOG.info)
                 say("node_said", job=job, node=message["node"], message=message["message"])
             case "question":
                 asked = {"node": message["node"], **json.loads(message["question"])}
-                self.questions.setdefault(job, {})[message["node"]] = asked
+                self.live.setdefault(job, LiveJob()).questions[message["node"]] = asked
                 self._later(_Note(lambda tx: tx.event("job_question", job, attempt=attempt, **asked)))
             case "done":
                 self._finish(job, attempt, self._without_places(Ended(**json.loads(message["ended"]))))
 
     def on_lost(self, worker: str, attempts: Sequence[Attempt], reason: str, *, crashed: bool) -> None:
         for attempt in attempts:
-            self._forget(attempt.job)
+            self.live.pop(attempt.job, None)
         pairs = [(attempt.job, attempt.number) for attempt in attempts]
         if crashed:
             _LOG.warning("worker_lost", worker=worker, why=reason, jobs=[attempt.job for attempt in attempts])
@@ -267,7 +260,9 @@ class Dispatcher:
 
     def _finish(self, job: str, attempt: int, ended: Ended) -> None:
         """An attempt is over. One that was stopped because its worker ends is no result."""
-        self._forget(job)
+        live = self.live.pop(job, None)
+        if live is not None and not ended.nodes:  # it was cancelled
+            ended = ended._replace(nodes=live.rows_at_end())
 
         def work(tx: Transaction) -> JobRecord | None:
             if ended.state == "stopped":
@@ -282,21 +277,22 @@ class Dispatcher:
         self._later(_Note(work, then))
 
     def _take_events(self, job: str, attempt: int, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        rows = self.live.setdefault(job, {})
+        live = self.live.setdefault(job, LiveJob())
         for type_, data in events:
-            if type_ == "node_started":
-                rows[data["node"]] = {"state": "running", "reason": "", "ms": 0.0}
-            elif type_ == "node_finished":
-                rows[data["node"]] = {"state": data["state"], "reason": data["reason"], "ms": data["ms"]}
-            elif type_ == "node_failed":
+            if "problem" in data:
                 data["problem"] = self._without_places_in(data["problem"])
-                rows[data["node"]] = {"state": "failed", "reason": data["problem"]["message"], "ms": 0.0}
+            live.take(type_, data)
 
         def work(tx: Transaction) -> None:
             for type_, data in events:
                 tx.event(type_, job, attempt=attempt, **data)
 
         self._later(_Note(work))
+
+    def _pass_on(self, passing: Passing) -> None:
+        if passing.job in self.live:
+            self.live[passing.job].keep(passing)
+        self._passing(passing)
 
     def _without_places(self, ended: Ended) -> Ended:
         failed = {name: row for name, row in ended.nodes.items() if row.get("state") == "failed"}
@@ -305,10 +301,6 @@ class Dispatcher:
 
     def _without_places_in(self, told: Any) -> Any:
         return told and json.loads(self._hushed(json.dumps(told, ensure_ascii=False)))
-
-    def _forget(self, job: str) -> None:
-        self.live.pop(job, None)
-        self.questions.pop(job, None)
 
     # ---- writing down ----
 

@@ -23,6 +23,13 @@ def add_event(connection: sqlite3.Connection, at: float, type_: str, job: str | 
     return LoggedEvent(seq, job, _numbered(seq, body))
 
 
+def belongs_to(connection: sqlite3.Connection, job: str) -> dict[str, str]:
+    """What a job belongs to, as every event of a change of it tells: listeners need not ask whose it is."""
+    query = "SELECT workflow_id, document_id, client FROM jobs WHERE id = ?"
+    row = connection.execute(query, (job,)).fetchone() or ()
+    return {name: value for name, value in zip(("workflow_id", "document", "client"), row, strict=False) if value is not None}
+
+
 def events_after(connection: sqlite3.Connection, seq: int, limit: int) -> list[LoggedEvent]:
     """What came after an event, the oldest first."""
     query = "SELECT seq, job, text FROM events WHERE seq > ? ORDER BY seq LIMIT ?"

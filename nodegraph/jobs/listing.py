@@ -42,6 +42,8 @@ def page(connection: sqlite3.Connection, wanted: Filter, cursor: str | None, lim
         add(f"state IN ({', '.join('?' * len(wanted.states))})", *wanted.states)
     if wanted.workflow_id is not None:
         add("workflow_id = ?", wanted.workflow_id)
+    if wanted.document_id is not None:
+        add("document_id = ?", wanted.document_id)
     if wanted.created_after is not None:
         add("created >= ?", wanted.created_after)
     if wanted.created_before is not None:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from nodegraph.jobs.schema import SCHEMA, VERSION
+from nodegraph.jobs.schema import CHANGES, SCHEMA, VERSION
 from nodegraph.jobs.words import open_index
 
 _BUSY_SECONDS = 10.0
@@ -69,7 +69,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, unclean: bool) -> None:
-    """Make the tables of a new file, and look through one whose last user did not close it."""
+    """Make the tables of a new file, look through one whose last user did not close it, and lead an older one on."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StoreFailed(f"{path} was made by a newer nodegraph. Use that one, or another data folder (--data DIR).")
@@ -81,6 +81,8 @@ def _prepare(path: Path, connection: sqlite3.Connection, unclean: bool) -> None:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise _damaged(path, found.splitlines()[-1])
+    for number in range(version + 1, VERSION + 1) if version else ():
+        connection.executescript(f"BEGIN IMMEDIATE; {CHANGES[number]} PRAGMA user_version = {number}; COMMIT;")
     connection.execute("BEGIN IMMEDIATE")
     open_index(connection)
     connection.execute("COMMIT")

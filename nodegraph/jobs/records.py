@@ -25,6 +25,9 @@ class NewJob(NamedTuple):
     """What it is found by: kind (`model`, `seed`, `node`) and value."""
     text: str = ""
     """The words it is found by."""
+    document_id: str | None = None
+    client: str | None = None
+    """What the client that submitted it calls itself."""
 
 
 class Ended(NamedTuple):
@@ -42,6 +45,7 @@ class Filter(NamedTuple):
 
     states: Sequence[str] = ()
     workflow_id: str | None = None
+    document_id: str | None = None
     text: str | None = None
     model: str | None = None
     seed: str | None = None
@@ -76,11 +80,13 @@ class JobRecord:
     reason: str
     error: dict[str, Any] | None
     outputs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    document_id: str | None = None
+    client: str | None = None
 
 
 COLUMNS = (
     "id, state, priority, title, workflow_id, exact, wanted, inputs, webhook, retry_of, created, started, finished, seconds,"
-    " worker, attempts, crashes, alone, stopping, reason, error, outputs"
+    " worker, attempts, crashes, alone, stopping, reason, error, outputs, document_id, client"
 )
 
 

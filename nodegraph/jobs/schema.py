@@ -1,6 +1,6 @@
 """The tables of the job store. What every request asks for is found by an index or a counter, however long the queue."""
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE jobs (
@@ -26,12 +26,15 @@ CREATE TABLE jobs (
     stopping TEXT,                   -- 'cancelled', 'paused' or 'queued': what a running job is about to become
     reason TEXT NOT NULL DEFAULT '',
     error TEXT,                      -- JSON: problem details
-    outputs TEXT                     -- JSON: rows by name
+    outputs TEXT,                    -- JSON: rows by name
+    document_id TEXT,                -- the id that the document has, which no job of before version 2 knows
+    client TEXT                      -- what the client calls itself
 ) WITHOUT ROWID;
 CREATE INDEX jobs_queue ON jobs (state, priority DESC, rank);
 CREATE INDEX jobs_rank ON jobs (rank);
 CREATE INDEX jobs_state ON jobs (state, id);
 CREATE INDEX jobs_workflow ON jobs (workflow_id, id) WHERE workflow_id IS NOT NULL;
+CREATE INDEX jobs_document ON jobs (document_id, id) WHERE document_id IS NOT NULL;
 CREATE INDEX jobs_retry ON jobs (retry_of, id) WHERE retry_of IS NOT NULL;
 CREATE INDEX jobs_finished ON jobs (finished) WHERE finished IS NOT NULL;
 
@@ -76,6 +79,15 @@ CREATE TRIGGER jobs_told AFTER UPDATE OF finished ON jobs
 END;
 CREATE TABLE sessions (digest TEXT PRIMARY KEY, created REAL NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
 """
+
+CHANGES = {
+    2: """
+    ALTER TABLE jobs ADD COLUMN document_id TEXT;
+    ALTER TABLE jobs ADD COLUMN client TEXT;
+    CREATE INDEX jobs_document ON jobs (document_id, id) WHERE document_id IS NOT NULL;
+    """,
+}
+"""What makes a file of one version that of the next."""
 
 INDEX = """
 CREATE VIRTUAL TABLE texts USING fts5 (

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nodegraph.jobs import parts
 from nodegraph.jobs.commits import Transaction
 from nodegraph.jobs.ids import new_id
 from nodegraph.jobs.records import COLUMNS, Ended, JobRecord, NewJob, count, job, record
@@ -38,9 +39,9 @@ def add(tx: Transaction, new: NewJob, most_queued: int | None = None) -> JobReco
     (latest,) = tx.connection.execute("SELECT MAX(id) FROM jobs").fetchone()
     id_ = new_id(latest)
     tx.connection.execute(
-        "INSERT INTO jobs (id, state, priority, rank, title, workflow_id, exact, wanted, inputs, webhook, retry_of, created)"
-        " VALUES (?, 'queued', ?, (SELECT COALESCE(MAX(rank), 0) + 1 FROM jobs),"
-        " ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO jobs (id, state, priority, rank, title, workflow_id, exact, wanted, inputs, webhook, retry_of, created,"
+        " document_id, client) VALUES (?, 'queued', ?, (SELECT COALESCE(MAX(rank), 0) + 1 FROM jobs),"
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_,
             new.priority,
@@ -52,6 +53,8 @@ def add(tx: Transaction, new: NewJob, most_queued: int | None = None) -> JobReco
             new.webhook,
             new.retry_of,
             tx.now,
+            new.document_id,
+            new.client,
         ),
     )
     tx.connection.execute("INSERT INTO documents VALUES (?, ?)", (id_, zlib.compress(new.document.encode(), 1)))
@@ -189,7 +192,7 @@ def retry(tx: Transaction, id_: str, most_queued: int | None = None) -> JobRecor
         raise NotNow(f"The job is {found.state}: only one that failed or was cancelled can be tried again.")
     (document,) = tx.connection.execute("SELECT document FROM documents WHERE job = ?", (id_,)).fetchone()
     text = tx.connection.execute("SELECT text FROM words WHERE job = ?", (id_,)).fetchone()
-    marks = tx.connection.execute("SELECT kind, value FROM marks WHERE job = ?", (id_,)).fetchall()
+    marks = tx.connection.execute("SELECT kind, value FROM marks WHERE job = ? AND kind <> ?", (id_, parts.MARK)).fetchall()
     new = NewJob(
         document=zlib.decompress(document).decode(),
         title=found.title,
@@ -202,6 +205,8 @@ def retry(tx: Transaction, id_: str, most_queued: int | None = None) -> JobRecor
         retry_of=id_,
         marks=marks,
         text="" if text is None else text[0],
+        document_id=found.document_id,
+        client=found.client,
     )
     return add(tx, new, most_queued)
 
@@ -258,6 +263,8 @@ def _end(
     if ended is not None:
         nodes = zlib.compress(json.dumps(ended.nodes, ensure_ascii=False).encode(), 1)
         tx.connection.execute("INSERT OR REPLACE INTO node_rows VALUES (?, ?)", (id_, nodes))
+        marks = [(*mark, id_) for mark in parts.marks_of(ended.nodes)]
+        tx.connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", marks)
     for rows in outputs.values():
         for row in rows:
             if "digest" in row:

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from nodegraph.sdk import typeexpr as te
+from nodegraph.sdk.errors import NodeError
 from nodegraph.sdk.socket import SocketType, socket_of
 from nodegraph.sdk.spec import InputSpec, OutputSpec
 from nodegraph.sdk.typeexpr import TypeExpr
 from nodegraph.sdk.values import Lazy, ModelFile, Secret, ValueKind
+from nodegraph.sdk.views import VALUES, what_is_wrong
 
 _SCALARS: dict[Any, str] = {int: "int", float: "float", str: "str", bool: "bool"}
 
@@ -63,24 +65,37 @@ def parse(annotation: Any) -> Parsed:
         convert = None if origin is Literal else TypeAdapter(annotation).validate_python
         return Parsed(te.value("enum"), _annotated(annotation, metadata), convert, **text)
     if annotation is Secret:
-        return Parsed(te.value("secret"), str, Secret, **text)
+        return Parsed(te.value("secret"), _annotated(str, metadata), Secret, **text)
     if origin is ModelFile:
         kind = get_args(args[0])[0] if get_origin(args[0]) is Literal else "model"
-        return Parsed(te.value(f"model:{kind}"), str, file=f"model:{kind}", **text)
+        return Parsed(te.value(f"model:{kind}"), _annotated(str, metadata), file=f"model:{kind}", **text)
     if origin in (list, tuple) or annotation in (dict, list) or origin is dict:
         return _container(annotation, origin, args, metadata, text)
     if origin in (Union, types.UnionType):
         return _union(args, metadata, text)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return Parsed(te.value("json"), annotation, TypeAdapter(annotation).validate_python, **text)
+        kind = next((name for name, model in VALUES.items() if model is annotation), "json")
+        return Parsed(te.value(kind), _annotated(annotation, metadata), _model(annotation), **text)
     raise TypeError(f"{annotation!r} is neither a JSON-like type nor a socket type. Decorate its class with @socket.")
 
 
 def _value_kind(annotation: Any, kind: ValueKind, metadata: tuple[Any, ...], text: dict[str, Any]) -> Parsed:
-    if kind.name == "file":
-        return Parsed(te.value("file"), str, Path, file="file", **text)
     fields = tuple(item for item in metadata if not isinstance(item, ValueKind))
+    if kind.name == "file":
+        return Parsed(te.value("file"), _annotated(str, fields), Path, file="file", **text)
     return Parsed(te.value(kind.name), _annotated(annotation, fields), **text)
+
+
+def _model(model: type[BaseModel]) -> Callable[[Any], Any]:
+    """Makes a model of its data. What the model refuses beyond its schema is the user's to mend."""
+
+    def convert(data: Any) -> Any:
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            raise NodeError(f"This value does not fit: {what_is_wrong(error)}.") from None
+
+    return convert
 
 
 def _container(annotation: Any, origin: Any, args: tuple[Any, ...], metadata: Any, text: dict[str, Any]) -> Parsed:
@@ -193,7 +208,22 @@ def input_parameter(parameter: inspect.Parameter, annotation: Any) -> Parameter:
         description=parsed.description,
         file=parsed.file,
     )
-    return Parameter(spec, parsed.convert, parsed.sockets)
+    return Parameter(spec, _named(parsed.convert, parameter.name), parsed.sockets)
+
+
+def _named(convert: Callable[[Any], Any] | None, socket: str) -> Callable[[Any], Any] | None:
+    """A converter whose refusals say at which input they are."""
+    if convert is None:
+        return None
+
+    def converted(value: Any) -> Any:
+        try:
+            return convert(value)
+        except NodeError as error:
+            error.socket = socket
+            raise
+
+    return converted
 
 
 def outputs_of(annotation: Any, name: str | None) -> tuple[tuple[OutputSpec, ...], tuple[SocketType, ...]]:

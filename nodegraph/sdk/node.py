@@ -15,7 +15,8 @@ from nodegraph.sdk.builder import GraphBuilder, links_in
 from nodegraph.sdk.context import Context
 from nodegraph.sdk.errors import Problem
 from nodegraph.sdk.socket import SocketType
-from nodegraph.sdk.spec import CachePolicy, InputSpec, Iterates, Lane, NodeSpec, OutputSpec
+from nodegraph.sdk.spec import CachePolicy, InputSpec, Iterates, Lane, NodeSpec, OutputSpec, View
+from nodegraph.sdk.views import VIEWS, needed_outputs
 
 Check = Callable[..., Iterable[Problem] | None]
 RunMany = TypeVar("RunMany", bound=Callable[[Sequence[Inputs]], Sequence[Any]])
@@ -36,6 +37,7 @@ class Node:
         category: str = "",
         lane: Lane | None = None,
         output: bool = False,
+        view: View = "",
         output_name: str | None = None,
         version: int = 1,
         revision: int | None = None,
@@ -55,6 +57,7 @@ class Node:
         self.is_async = inspect.iscoroutinefunction(function)
         self.lane: Lane = lane or ("io" if self.is_async else "cpu")
         self.output, self.output_name = output, output_name
+        self.view: View = view
         self.version, self.revision, self.deprecated = version, revision, deprecated
         self.cache: CachePolicy = cache
         self.check = check
@@ -65,6 +68,10 @@ class Node:
         self._names = names
         if self.is_async and self.lane != "io":
             raise TypeError(f"{self.name}: an async node runs on the io lane, not {self.lane}")
+        if view and view not in VIEWS:
+            raise TypeError(f"{self.name}: there is no view {view!r}; there are {', '.join(VIEWS)}")
+        if view and not output:
+            raise TypeError(f"{self.name}: a view is for a node that runs unasked; add output=True")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; with links among the arguments, add the node to their graph instead.
@@ -174,6 +181,9 @@ class Node:
         """The catalog's entry. `revision` (the digest of the pack's source) counts where the author set none."""
         if self.has_lazy and self.lane == "gpu":
             raise TypeError(f"{self.name}: a node with lazy inputs decides what to compute; it cannot run on the gpu lane")
+        files = {found.name for found in self.sockets if found.artifact is not None}
+        if needed := needed_outputs(self.view, self.outputs, files):
+            raise TypeError(f"{self.name}: the view {self.view!r} shows {needed}")
         return NodeSpec(
             id=f"{pack}/{self.name}",
             revision=str(self.revision) if self.revision is not None else revision,
@@ -185,6 +195,7 @@ class Node:
             version=self.version,
             lane=self.lane,
             output=self.output,
+            view=self.view,
             composite=self.composite,
             checked=self.check is not None,
             cache=self.cache,
@@ -206,6 +217,7 @@ def node(
     title: str = "",
     lane: Lane | None = None,
     output: bool = False,
+    view: View = "",
     output_name: str | None = None,
     version: int = 1,
     revision: int | None = None,
@@ -219,6 +231,16 @@ def node(
     `lane` is where it runs (gpu, cpu; async functions run on io), `output` marks what a run evaluates unasked, `version` is
     the schema's, `revision` guards cached results (default: the digest of the pack's source), `cache` says how far results
     are kept, `check(**values)` sees the typed values before anything runs and yields Problems.
+
+    `view` says how the result of an `output` node is shown; without one the kind of the value decides. Each view takes:
+
+    - `image`, `video`: one file, an Artifact or what becomes one (an Image); a video is an animated WebP.
+    - `images`: a list of such.
+    - `compare`: two files, as a NamedTuple: before, after.
+    - `text`: a str, shown as it is, line by line.
+    - `table`: a Table: {"columns": [NAME ...], "rows": [[CELL ...] ...]}; a cell is text, a number, true, false or null.
+    - `plot`: a Plot: {"title", "x": {"label", "scale"}, "y": {"label", "scale"}, "series": [{"name", "x": [...], "y": [...],
+      "kind"}]}; scale is linear or log, kind is line, points or bars, null in y is a gap.
     """
 
     def decorate(function: Callable[..., Any]) -> Node:
@@ -228,6 +250,7 @@ def node(
             category=category,
             lane=lane,
             output=output,
+            view=view,
             output_name=output_name,
             version=version,
             revision=revision,

@@ -11,6 +11,7 @@ from nodegraph.sdk.typeexpr import TypeExpr
 Lane = Literal["gpu", "cpu", "io"]
 CachePolicy = Literal["content", "memory", "never"]
 Iterates = Literal["", "map", "fold", "while", "once"]
+View = Literal["", "image", "images", "text", "table", "plot", "video", "compare"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class NodeSpec:
     version: int = 1
     lane: Lane = "cpu"
     output: bool = False
+    view: View = ""  # how the result is shown; "": by the kind of the value
     composite: bool = False
     checked: bool = False  # the pack has a function that looks at the typed values before a run
     cache: CachePolicy = "content"
@@ -79,6 +81,7 @@ class NodeSpec:
     iterates: Iterates = ""  # how it runs a subgraph: once (it is one), or once per round the one that its input `body` names
     deprecated: str = ""
     permissions: tuple[str, ...] = field(default=())
+    docs: bool = False  # the pack ships documentation of it
 
     @cached_property
     def input_by_name(self) -> dict[str, InputSpec]:

@@ -11,12 +11,12 @@ import json
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from nodegraph.jobs import JobStore, LoggedEvent
-from nodegraph.jobs.dispatcher import Passing
+from nodegraph.jobs.live import Passing
 
 _RECENT = 5000
 _RECENT_BYTES = 16 << 20
@@ -39,6 +39,8 @@ class Hub:
 
     def __init__(self) -> None:
         self.store: JobStore | None = None
+        self.showing: Callable[[], Sequence[Passing]] = tuple
+        """What is passing at the moment, for those who come in the middle."""
         self.last = 0
         self._recent: deque[Told] = deque()
         self._recent_bytes = 0
@@ -115,6 +117,8 @@ class Subscription:
 
     async def __aiter__(self) -> AsyncIterator[list[Told]]:
         self._hub.add(self)
+        for passing in self._hub.showing():
+            self.pass_on(passing)
         try:
             if (lost := await self._lost()) is not None:
                 yield [lost]

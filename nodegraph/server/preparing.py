@@ -33,6 +33,7 @@ from nodegraph.server.webhooks import check_webhook
 from nodegraph.server.wording import told_apart
 from nodegraph.store.ledger import digest_of
 from nodegraph.wire import JobSubmission
+from nodegraph.wire.jobs import LONGEST_ID
 
 RANDOM = "random"
 _LONGEST_TITLE = 500  # characters: it goes along with lists and events
@@ -156,6 +157,8 @@ def _prepared(server: Server, submission: JobSubmission, opened: Opened, path: P
         webhook=submission.webhook,
         marks=marks,
         text=text,
+        document_id=document.id[:LONGEST_ID] or None,
+        client=submission.client,
     )
 
 

@@ -23,6 +23,9 @@ SHOWN = frozenset({"image/png", "image/jpeg", "image/webp", "image/avif", "image
 """What a browser may show; everything else is saved."""
 
 FOREVER = "private, max-age=31536000, immutable"
+ASKED = "private, no-cache"
+"""For what may change: kept, and asked for each time whether it is still the same."""
+
 CAREFUL = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -50,11 +53,16 @@ def open_below(folder: Path, path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-async def send_file(request: web.Request, file: BinaryIO, media_type: str, tag: str, name: str | None) -> web.StreamResponse:
-    """An open file as the answer to GET or HEAD, and the file closed. tag: its strong entity tag. name: to be saved under."""
+async def send_file(
+    request: web.Request, file: BinaryIO, media_type: str, tag: str, name: str | None, kept: str = FOREVER
+) -> web.StreamResponse:
+    """An open file as the answer to GET or HEAD, and the file closed.
+
+    tag: its strong entity tag. name: to be saved under. kept: how long browsers may keep it.
+    """
     try:
         size = os.fstat(file.fileno()).st_size
-        headers = {**CAREFUL, "ETag": tag, "Cache-Control": FOREVER, "Accept-Ranges": "bytes"}
+        headers = {**CAREFUL, "ETag": tag, "Cache-Control": kept, "Accept-Ranges": "bytes"}
         if request.headers.get("If-Match") is not None and not names_tag(request.headers["If-Match"], tag, weak=False):
             raise Refused(412, "changed", headers={"ETag": tag})
         if names_tag(request.headers.get("If-None-Match"), tag, weak=True):

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from nodegraph.api.paths import journal_file
 from nodegraph.api.session import Session
 from nodegraph.graph import Catalog
 from nodegraph.jobs import Holding, JobRecord, JobStore
@@ -21,6 +22,7 @@ from nodegraph.server.uploads import Uploads
 from nodegraph.server.webhooks import Webhooks
 from nodegraph.server.wording import without_paths
 from nodegraph.settings import Settings
+from nodegraph.store.journal import Journal
 from nodegraph.workers import Pool, WorkerSetup
 
 _LOOKING = 2
@@ -49,6 +51,8 @@ class Server:
         self.verifying = asyncio.Lock()
         """Held while a model is read whole."""
         self.thumbnails = Thumbnails(self.data / "thumbnails", limits.max_picture_pixels)
+        self.journal = Journal(journal_file(self.data))
+        """Workers write it; here it is looked into for the pictures of steps."""
         self.opened = OpenedDocuments()
         self.hub = Hub()
         self.metrics = Metrics(self)
@@ -68,6 +72,7 @@ class Server:
         self.webhooks = Webhooks(self.store, self.settings.webhooks, self.data / "webhook-secret")
         hushed = partial(without_paths, settings=self.settings)
         self.dispatcher = Dispatcher(self.store, self.hub.passing, self._ended, self.metrics.ran, hushed)
+        self.hub.showing = self.dispatcher.showing
         setup = WorkerSetup(
             data=str(self.data),
             artifacts=str(self.artifacts),
@@ -100,6 +105,7 @@ class Server:
         await self.webhooks.close()
         self.hub.close()
         await self.store.close()
+        await asyncio.to_thread(self.journal.close)
         self.holding.release()
 
     def hurry(self) -> None:

@@ -12,6 +12,7 @@ from nodegraph.wire import Job, JobSummary, OutputRow
 from nodegraph.wire.jobs import artifact_url, with_url
 
 _LONGEST_LISTED = 500  # characters
+_MOST_PICTURES = 100
 
 
 def summary(job: JobRecord) -> JobSummary:
@@ -51,14 +52,16 @@ def shown_row(row: Mapping[str, Any]) -> OutputRow:
 
 
 def _summary(job: JobRecord) -> dict[str, Any]:
-    pictures = (row for rows in job.outputs.values() for row in rows if str(row.get("media_type")).startswith("image/"))
-    picture = next(pictures, None)
+    files = (row for rows in job.outputs.values() for row in rows)
+    pictures = list(dict.fromkeys(row["digest"] for row in files if str(row.get("media_type")).startswith("image/")))
     return {
         "id": job.id,
         "state": job.state,
         "url": job_url(job.id),
         "title": job.title,
         "workflow_id": job.workflow_id,
+        "document": job.document_id,
+        "client": job.client,
         "inputs": job.inputs,
         "priority": job.priority,
         "attempts": job.attempts,
@@ -67,7 +70,8 @@ def _summary(job: JobRecord) -> dict[str, Any]:
         "finished": moment(job.finished),
         "reason": job.reason,
         "error": job.error,
-        "thumbnail": artifact_url(picture["digest"]) + "/thumbnail" if picture else None,
+        "thumbnail": artifact_url(pictures[0]) + "/thumbnail" if pictures else None,
+        "pictures": pictures[:_MOST_PICTURES],
     }
 
 

@@ -21,7 +21,7 @@ LARGEST_RUN = 5000
 THUMBNAIL_SIDE = 192
 """Larger pictures are thinned out to this many pixels at most, per side."""
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = (
     "CREATE TABLE runs (id INTEGER PRIMARY KEY AUTOINCREMENT, document TEXT, size INTEGER, nodes BLOB)",
     "CREATE INDEX runs_by_document ON runs (document, id, size)",
@@ -29,11 +29,14 @@ _SCHEMA = (
     " used INTEGER, PRIMARY KEY (type, profile, shape)) WITHOUT ROWID",
     "CREATE TABLE costs (key TEXT PRIMARY KEY, ms REAL, peak INTEGER, size INTEGER, used INTEGER) WITHOUT ROWID",
     "CREATE INDEX costs_by_use ON costs (used)",
-    "CREATE TABLE thumbnails (key TEXT PRIMARY KEY, width INTEGER, height INTEGER, rgb BLOB, size INTEGER, used INTEGER)",
+    "CREATE TABLE thumbnails"
+    " (key TEXT PRIMARY KEY, static TEXT, width INTEGER, height INTEGER, rgb BLOB, size INTEGER, used INTEGER)",
+    "CREATE INDEX thumbnails_by_static ON thumbnails (static)",
     "CREATE INDEX thumbnails_by_use ON thumbnails (used, size)",
     "CREATE TABLE clock (tick INTEGER)",
     "INSERT INTO clock VALUES (0)",
 )
+_NAMED = "(key = ?1 OR static = ?1)"
 _SETTLED = 0.2
 """How much the latest time counts, once there are several."""
 
@@ -200,21 +203,24 @@ class Journal:
 
     # ---- thumbnails ----
 
-    def add_thumbnail(self, key: str, preview: Preview) -> None:
-        """Keep the picture that belongs to the result under `key`, in place of an earlier one."""
+    def add_thumbnail(self, key: str, preview: Preview, static: str = "") -> None:
+        """Keep the picture that belongs to the result under `key`, in place of an earlier one.
+
+        Under `static`, the key that the node has before anything runs, it is found too.
+        """
 
         def write(connection: sqlite3.Connection) -> None:
             small = thinned(preview, THUMBNAIL_SIDE)
             rgb = zlib.compress(small.rgb)
-            row = (key, small.width, small.height, rgb, len(rgb), _tick(connection))
-            connection.execute("INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?)", row)
+            row = (key, static or None, small.width, small.height, rgb, len(rgb), _tick(connection))
+            connection.execute("INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             _keep_latest(connection, "thumbnails", "used", self._limits.thumbnail_bytes)
 
         self._database.later(write)
 
     def thumbnail(self, key: str) -> Preview | None:
-        """The picture of a result; being asked for keeps it longer."""
-        query = "SELECT width, height, rgb FROM thumbnails WHERE key = ?"
+        """The picture of a result, by its key or by the static one; being asked for keeps it longer."""
+        query = f"SELECT width, height, rgb FROM thumbnails WHERE {_NAMED} ORDER BY key = ?1 DESC, used DESC LIMIT 1"
         row = self._database.read(lambda connection: connection.execute(query, (key,)).fetchone(), None)
         if row is None:
             return None
@@ -222,9 +228,18 @@ class Journal:
             rgb = zlib.decompress(row[2])
         except zlib.error:
             return None
-        renew = "UPDATE thumbnails SET used = ? WHERE key = ?"
-        self._database.later(lambda connection: connection.execute(renew, (_tick(connection), key)))
+        renew = f"UPDATE thumbnails SET used = ?2 WHERE {_NAMED}"
+        self._database.later(lambda connection: connection.execute(renew, (key, _tick(connection))))
         return Preview(row[0], row[1], rgb) if len(rgb) == 3 * row[0] * row[1] else None
+
+    def pictured(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys under which there is a picture."""
+        query = f"SELECT 1 FROM thumbnails WHERE {_NAMED} LIMIT 1"
+
+        def ask(connection: sqlite3.Connection) -> set[str]:
+            return {key for key in keys if connection.execute(query, (key,)).fetchone() is not None}
+
+        return self._database.read(ask, set[str]())
 
     # ---- the whole ----
 

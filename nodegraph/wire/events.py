@@ -37,6 +37,9 @@ class JobChanged(Event):
     job: str
     state: JobState
     reason: str = ""
+    workflow_id: str | None = None
+    document: str | None = None
+    client: str | None = None
     outputs: dict[str, list[OutputRow]] = {}
     error: ProblemDetails | None = None
 
@@ -61,10 +64,11 @@ class NodeEvent(Event):
 
 class NodeExpanded(NodeEvent):
     into: list[str]
+    node_type: str = ""
 
 
 class NodeStarted(NodeEvent):
-    pass
+    node_type: str = ""
 
 
 class NodeProgress(NodeEvent):
@@ -77,11 +81,14 @@ class NodeFinished(NodeEvent):
     reason: str
     ms: float
     peak_bytes: int | None = None
+    node_type: str = ""
+    bytes: int | None = None
 
 
 class NodeFailed(NodeEvent):
     problem: ProblemRow
     trace: str = ""
+    node_type: str = ""
 
 
 class Preview(NamedTuple):

@@ -16,6 +16,9 @@ ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 JobId = Annotated[str, Field(pattern=r"^[0-9a-hjkmnp-tv-z]{26}$", description="The id of a job; ids sort by age.")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 WorkflowId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="The name of a saved workflow.")]
+LONGEST_ID = 200
+"""Characters of a document's own id that are kept of it."""
+ClientName = Annotated[str, Field(min_length=1, max_length=100)]
 NodePath = Annotated[str, Field(max_length=500)]
 
 
@@ -49,6 +52,9 @@ class JobSubmission(BaseModel):
         default=[], max_length=1000, description="What the document may reach for beyond computing, as `wants` listed it."
     )
     webhook: str | None = Field(default=None, max_length=2000, description="Told when the job ends; a configured host.")
+    client: ClientName | None = Field(
+        default=None, description="What the client calls itself, as an editor its tab: the job and its events say it again."
+    )
 
     @model_validator(mode="after")
     def _one_workflow(self) -> JobSubmission:
@@ -90,10 +96,11 @@ def with_url(row: Mapping[str, Any]) -> dict[str, Any]:
 class NodeRow(BaseModel):
     """What became of a node, as in `nodegraph run --json`."""
 
-    type: str = Field(default="", description="The node type. What a running job expands into has one when it has ended.")
+    type: str = Field(default="", description="The node type.")
     state: str = Field(description="running, computed, hit, not_needed, failed or skipped.")
     reason: str = Field(description="The explanation: why it was in the cache or had to be computed, or what went wrong.")
     ms: float
+    bytes: int | None = Field(default=None, description="How large its result is, where that is known.")
 
 
 class QuestionRow(BaseModel):
@@ -113,6 +120,8 @@ class JobSummary(BaseModel):
     url: str
     title: str = ""
     workflow_id: str | None = None
+    document: str | None = Field(default=None, description="The `id` that the document itself has.")
+    client: str | None = Field(default=None, description="What the client that submitted it calls itself.")
     inputs: dict[str, Any] = Field(default={}, description="The interface inputs as used; in a list, long ones are cut.")
     priority: int = 0
     attempts: int = Field(default=0, ge=0, description="How often it was given to a worker.")
@@ -122,6 +131,7 @@ class JobSummary(BaseModel):
     reason: str = Field(default="", description="Why it is in this state, in words.")
     error: ProblemDetails | None = None
     thumbnail: str | None = Field(default=None, description="A small picture of its first picture.")
+    pictures: list[Digest] = Field(default=[], description="The pictures that it made, the first hundred.")
 
 
 class Job(JobSummary):

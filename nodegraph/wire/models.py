@@ -22,6 +22,7 @@ class ModelView(BaseModel):
     folder: str = Field(description="The name of the folder that it lies in.")
     digest: Digest | None = Field(default=None, description="Its sha256, where it has been read before.")
     trouble: str | None = Field(default=None, description="Why it cannot be used.")
+    thumbnail: str | None = Field(default=None, description="A small picture, where one lies beside it.")
 
 
 class ModelList(BaseModel):

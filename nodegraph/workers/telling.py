@@ -81,15 +81,17 @@ class Telling:
 def _told(event: Event) -> tuple[str, dict[str, Any]] | None:
     """An event as clients get it; None for those that the job's own events tell already."""
     match event:
-        case NodeExpanded(node=node, into=into):
-            return "node_expanded", {"node": node, "into": list(into)}
-        case NodeStarted(node=node):
-            return "node_started", {"node": node}
-        case NodeFinished(node=node, state=state, reason=reason, ms=ms, peak_bytes=peak):
-            more = {} if peak is None else {"peak_bytes": peak}
-            return "node_finished", {"node": node, "state": state, "reason": reason, "ms": round(ms, 3), **more}
-        case NodeFailed(node=node, problem=problem, trace=trace):
-            return "node_failed", {"node": node, "problem": problem.to_json(), "trace": trace}
+        case NodeExpanded(node=node, into=into, type=type_):
+            return "node_expanded", {"node": node, "node_type": type_, "into": list(into)}
+        case NodeStarted(node=node, type=type_):
+            return "node_started", {"node": node, "node_type": type_}
+        case NodeFinished(node=node, state=state, reason=reason, ms=ms, type=type_):
+            known = {"peak_bytes": event.peak_bytes, "bytes": event.nbytes, "key": event.key or None}
+            more = {name: value for name, value in known.items() if value is not None}
+            told = {"node": node, "node_type": type_, "state": state, "reason": reason, "ms": round(ms, 3)}
+            return "node_finished", {**told, **more}
+        case NodeFailed(node=node, problem=problem, trace=trace, type=type_):
+            return "node_failed", {"node": node, "node_type": type_, "problem": problem.to_json(), "trace": trace}
     return None
 
 

@@ -63,7 +63,7 @@ def test_a_run_as_json_is_one_object(nodegraph: Nodegraph, workflow: Path) -> No
     assert done.json["outputs"]["sum"] == [{"value": 7}]
     assert done.json["inputs"]["guidance_scale"] == 0.5
     assert set(done.json["nodes"]) == set(SUM["nodes"])
-    assert set(done.json["nodes"]["sum"]) == {"type", "state", "reason", "ms"}
+    assert set(done.json["nodes"]["sum"]) == {"type", "state", "reason", "ms", "key", "bytes"}
     assert done.json["seconds"] >= 0
 
 

@@ -99,7 +99,7 @@ def test_an_intersection_takes_what_both_take(kind: str) -> None:
 SAMPLES = [
     *(None, True, False, *range(-7, 13), 2.0, 2.5, -0.5, 0.0, 1.5, 2**32, 100, 101, 1e300),
     *("", "a", "b", "aa", "fast", "slow", "long text", "#ffffff", "A", "1"),
-    *([], [1], [0, 2], [-1], [1, "slow"], ["fast"], [1.5], [1, "a"], ["#ffffff"], [[1, "fast"]], [None]),
+    *([], [1], [0, 2], [-1], [1, "slow"], ["fast"], [1.5], [1, "a"], ["#ffffff"], [[1, "fast"]], [None], [[0, 0], [1, 0.5]]),
     *({}, {"x": 1}, {"x": "a"}, {"corners": [{"x": 1}]}, {"corners": []}, {"kind": "slow"}, {"kind": "slow", "corners": [{}]}),
 ]
 

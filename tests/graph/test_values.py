@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from nodegraph import Color, Seed
+from nodegraph import Color, Curve, Seed
 from nodegraph.graph.values import BadValue, accept, describe_schema, shown
 from nodegraph.sdk import typeexpr as te
 from nodegraph.sdk.annotations import json_schema
@@ -73,6 +73,8 @@ KINDS: dict[str, Any] = {
     "colors": list[Color],
     "seed": Seed,
     "color": Color,
+    "curve": Curve,
+    "float with a slider": Annotated[float, Field(json_schema_extra={"x-step": 0.5, "x-slider": True, "x-unit": "px"})],
 }
 
 
@@ -134,6 +136,7 @@ def test_accepting_changes_neither_the_value_nor_its_meaning(name: str, value: A
     ("name", "value", "spelling"),
     [
         ("float", 1, "1.0"),
+        ("float with a slider", 1, "1.0"),
         ("short list", [1, 2.0], "[1.0, 2.0]"),
         ("int", 2.0, "2"),
         ("number choice", 1.0, "1"),
@@ -171,6 +174,7 @@ def test_what_is_no_json_number_is_refused(name: str, value: float) -> None:
         (list[int], "a list, each item a whole number"),
         (list, "a list"),
         (Color, "a colour such as #ff8800"),
+        (Curve, "a curve such as [[0, 0], [0.5, 0.7], [1, 1]]"),
         (Spot, "an object with x, tags"),
         (dict, "an object"),
     ],

@@ -128,6 +128,29 @@ async def test_a_store_of_a_newer_nodegraph_is_left_alone(tmp_path: Path) -> Non
             pass
 
 
+async def test_a_store_of_the_first_version_is_led_on_with_its_jobs(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        old = await finished(store, new("old"))
+        columns = await store.read(_columns)
+    with sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None) as first:
+        first.executescript(
+            "DROP INDEX jobs_document; ALTER TABLE jobs DROP COLUMN document_id; ALTER TABLE jobs DROP COLUMN client;"
+            "PRAGMA user_version = 1"
+        )
+    async with opened(tmp_path) as store:
+        assert await store.read(_columns) == columns
+        made, _ = await store.add(new("new", document_id="sketch", client="tab 1"))
+        found = {job.id: (job.title, job.document_id, job.client) for job in (await store.page(Filter(), None, 10))[0]}
+        assert found == {old: ("old", None, None), made.id: ("new", "sketch", "tab 1")}
+        assert [job.id for job in (await store.page(Filter(document_id="sketch"), None, 10))[0]] == [made.id]
+    async with opened(tmp_path) as store:
+        assert (await store.counts())["queued"] == 1
+
+
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(jobs)")}
+
+
 async def test_the_file_is_for_its_user_alone(tmp_path: Path) -> None:
     async with opened(tmp_path):
         modes = {name: (tmp_path / name).stat().st_mode & 0o077 for name in ("jobs.sqlite", "jobs.sqlite-wal")}

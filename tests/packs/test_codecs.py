@@ -48,6 +48,10 @@ VALUES: dict[str, tuple[SocketType | None, Any]] = {
         socket_of(t.DenoiseState),
         t.DenoiseState(rand(4, 8, 8), 3, 2**32 - 1, "sd1", rand(4, 8, 8), MappingProxyType({"old": rand(4, 8, 8)})),
     ),
+    "denoise state with a mask": (
+        socket_of(t.DenoiseState),
+        t.DenoiseState(rand(4, 8, 8), 3, 7, "sd1", repaint=t.Repaint(rand(4, 8, 8), rand(8, 8), rand(4, 8, 8))),
+    ),
     "denoise state at the start": (socket_of(t.DenoiseState), t.DenoiseState(rand(4, 8, 8), 0, 0, "sd1")),
     "denoiser": (
         socket_of(t.Denoiser),
@@ -173,7 +177,7 @@ def test_a_value_costs_the_bytes_of_its_tensors() -> None:
     assert nbytes(VALUES["denoise state"][1]) == 3 * 4 * 8 * 8 * 4
 
 
-@pytest.mark.parametrize("name", ["image", "latent with a mask", "guidance", "denoise state"])
+@pytest.mark.parametrize("name", ["image", "latent with a mask", "guidance", "denoise state", "denoise state with a mask"])
 def test_writing_into_any_tensor_of_a_value_shows(name: str) -> None:
     value = map_tensors(VALUES[name][1], torch.clone)
     for tensor in tensors_in(value):

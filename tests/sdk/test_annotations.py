@@ -14,6 +14,7 @@ from nodegraph import (
     Artifact,
     Color,
     Context,
+    Curve,
     FilePath,
     GraphBuilder,
     Lazy,
@@ -21,6 +22,7 @@ from nodegraph import (
     Secret,
     Seed,
     SocketType,
+    Table,
     composite,
     node,
     socket,
@@ -115,6 +117,26 @@ def test_a_color_is_a_widget_of_its_own() -> None:
     spec = spec_of(Color)
     assert spec.type.to_json() == {"value": "color"}
     assert spec.schema["format"] == "color"
+
+
+HINTS: dict[str, Any] = {"format": "mask", "x-step": 8, "x-slider": True, "x-unit": "px"}
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        *(int, float, str, bool, Literal["a", "b"], Mode, Spot, Table, dict, list[int]),
+        *(Seed, Color, Curve, FilePath, ModelFile[Literal["lora"]], Secret, int | None, FilePath | None),
+    ],
+    ids=str,
+)
+def test_what_an_author_says_of_the_widget_is_in_the_schema(annotation: Any) -> None:
+    schema = spec_of(Annotated[annotation, Field(description="Words.", json_schema_extra=HINTS)]).schema
+    assert HINTS.items() <= schema.items()
+    plain = spec_of(annotation).schema
+    assert {name: part for name, part in schema.items() if name not in HINTS} == {
+        name: part for name, part in plain.items() if name != "format"
+    }
 
 
 @pytest.mark.parametrize("annotation", [Mode | None, list[Mode], Spot, list[Spot], Spot | None], ids=str)

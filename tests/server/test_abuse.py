@@ -69,7 +69,7 @@ HOSTS = {
     "the Host of a page that rebinds its name": request(host="evil.example"),
     "a rebinding Host with the right port": request(host="evil.example:8188"),
     "a rebinding Host for a page": request("GET", "/", host="evil.example"),
-    "a rebinding Host for a static file": request("GET", "/style.css", host="evil.example"),
+    "a rebinding Host for a static file": request("GET", "/login.js", host="evil.example"),
     "a rebinding Host for the health check": request("GET", "/healthz", host="evil.example"),
     "a Host that begins like loopback": request(host="127.0.0.1.evil.example"),
     "a Host that ends like localhost": request(host="evil-localhost"),
@@ -115,7 +115,7 @@ ORIGINS = {
 SITES = {
     "a foreign page that loads a picture from the API": request("GET", "/api/jobs", "Sec-Fetch-Site: cross-site"),
     "another port of this machine that loads from the API": request("GET", "/api/jobs", "Sec-Fetch-Site: same-site"),
-    "a foreign page that loads a script": request("GET", "/status.js", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: script"),
+    "a foreign page that loads a script": request("GET", "/login.js", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: script"),
     "a foreign page that leads to the API": request(
         "GET", "/api/jobs", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"
     ),
@@ -280,7 +280,7 @@ PATHS = {
     "a path upwards, encoded": "/..%2f..%2f..%2fetc%2fpasswd",
     "a path upwards, encoded twice": "/%252e%252e%252fetc%252fpasswd",
     "a path upwards with backslashes": "/..\\..\\etc\\passwd",
-    "a path upwards out of the pages": "/style.css/../../pyproject.toml",
+    "a path upwards out of the pages": "/login.js/../../pyproject.toml",
     "the token's file": "/token",
     "the token's file beside the artifacts": "/api/artifacts/..%2f..%2ftoken",
     "an artifact that leads upwards": "/api/artifacts/sha256:..%2f..%2f..%2ftoken",
@@ -293,8 +293,9 @@ PATHS = {
     "a workflow that leads upwards": "/api/workflows/..%2ftoken",
     "a revision that leads upwards": "/api/workflows/a/revisions/..%2f..%2ftoken",
     "a draft that leads upwards": "/api/drafts/..%2ftoken",
-    "a page with a zero byte": "/style.css%00.html",
-    "a page behind two slashes": "//style.css",
+    "a path upwards out of the page's files": "/app/..%2f..%2fpyproject.toml",
+    "a page with a zero byte": "/login.js%00.html",
+    "a page behind two slashes": "//login.js",
     "a page's source by name": "/index.html",
     "a hidden file": "/.git/config",
 }

@@ -132,6 +132,34 @@ def test_the_workflow_of_a_job_is_the_one_that_ran(server: ServerProcess) -> Non
     assert server.wait(again)["outputs"] == server.wait(id_)["outputs"]
 
 
+def test_jobs_know_the_document_that_they_are_runs_of(server: ServerProcess) -> None:
+    mine, other = {**chain(["d1"]), "id": "sketch 7"}, {**chain(["d2"]), "id": "another"}
+    id_ = server.submit(mine, client="tab 3f")
+    server.wait(server.submit(other))
+    job = server.wait(id_)
+    assert (job["document"], job["client"]) == ("sketch 7", "tab 3f")
+    assert [row["id"] for row in server.get("/api/jobs?document=sketch%207")["jobs"]] == [id_]
+    assert server.get("/api/jobs?document=nobody")["jobs"] == []
+    told = [event for event in server.get(f"/api/jobs/{id_}/events")["events"] if event["type"].startswith("job_")]
+    assert {(event["document"], event["client"]) for event in told} == {("sketch 7", "tab 3f")}
+    assert {event["type"] for event in told} >= {"job_queued", "job_started", "job_finished"}
+
+
+def test_a_job_tried_again_stays_with_its_document(server: ServerProcess) -> None:
+    server.ask("POST", "/api/queue/pause")
+    id_ = server.submit({**chain(["d3"]), "id": "sketch 8"}, client="tab 4a")
+    server.ask("POST", f"/api/jobs/{id_}/cancel")
+    again = server.ask("POST", f"/api/jobs/{id_}/retry")[1]["id"]
+    server.ask("POST", "/api/queue/resume")
+    assert [row["id"] for row in server.get("/api/jobs?document=sketch%208")["jobs"]] == [again, id_]
+    assert server.get(f"/api/jobs/{again}")["client"] == "tab 4a"
+
+
+@pytest.mark.parametrize("client", ["", "x" * 101, 7])
+def test_a_client_that_does_not_fit_is_refused(server: ServerProcess, client: object) -> None:
+    assert server.ask("POST", "/api/jobs", {"workflow": chain(["d4"]), "client": client})[0] == 422
+
+
 def test_the_events_of_a_job_tell_its_story_in_pages(server: ServerProcess) -> None:
     id_ = server.submit(chain(["story"]))
     server.wait(id_)

@@ -59,7 +59,7 @@ def test_the_printed_address_signs_in_once_and_leaves_the_address_bar(new_server
     assert "Secure" not in flags[0]
     page = _get(server, "/", _cookie(first))
     assert page.status == 200
-    assert b"/status.js" in page.body
+    assert b"Paste the server's token" not in page.body
     assert _get(server, "/api/jobs", _cookie(first)).status == 200
     assert _get(server, path, _cookie(first)).status == 303, "who is signed in may load the address again"
     again = _get(server, path)
@@ -87,17 +87,27 @@ def test_without_a_session_the_login_page_is_shown(server: ServerProcess) -> Non
 
 
 def test_the_pages_files_are_public_typed_and_fetched_once(server: ServerProcess) -> None:
-    for name, kind in (("login.js", "text/javascript"), ("style.css", "text/css"), ("icon.svg", "image/svg+xml")):
+    for name, kind in (("login.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
         first = _get(server, f"/{name}")
         assert (first.status, first.headers["content-type"]) == (200, f"{kind}; charset=utf-8")
         again = _get(server, f"/{name}", f"If-None-Match: {first.headers['etag']}")
         assert (again.status, again.body) == (304, b"")
 
 
-def test_pages_hold_no_inline_script_or_style(server: ServerProcess) -> None:
+def test_what_the_address_asks_for_is_still_there_after_signing_in(new_server: Callable[..., ServerProcess]) -> None:
+    server = new_server().start()
+    path = f"{_code_path(server)}&form=text_to_image&next=//evil.example&x=a%26b"
+    first = _get(server, path)
+    assert (first.status, first.headers["location"]) == (303, "/?form=text_to_image&next=%2F%2Fevil.example&x=a%26b")
+    assert _get(server, first.headers["location"], _cookie(first)).status == 200
+    again = _get(server, path, _cookie(first))
+    assert (again.status, again.headers["location"]) == (303, first.headers["location"])
+
+
+def test_pages_hold_no_inline_style_and_no_script_but_an_import_map(server: ServerProcess) -> None:
     for page in (_get(server, "/"), send(server.url, request("GET", "/"))):
         text = page.body.decode()
-        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:", text)
+        assert not re.search(r"<script(?![^>]*(?:\bsrc=|type=\"importmap\"))|<style|\son\w+=|\sstyle=|javascript:", text)
 
 
 def test_the_token_begins_a_session_and_signing_out_ends_it(server: ServerProcess) -> None:
@@ -279,7 +289,7 @@ def test_no_get_changes_anything(server: ServerProcess) -> None:
 def test_head_answers_as_get_does_without_a_body(server: ServerProcess) -> None:
     for path in (
         "/",
-        "/style.css",
+        "/app/styles/base.css",
         "/healthz",
         "/api/jobs",
         "/api/nodes",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 
 from server import bombs
 from server.harness import ServerProcess
@@ -51,6 +54,33 @@ def test_models_are_listed_by_name_without_their_places(server: ServerProcess, f
     assert "is found first" in text  # the bundled starter, by a second one of its name
     assert str(server.data) not in text
     assert str(Path(__file__).parents[2]) not in text
+
+
+def test_a_model_is_shown_by_the_picture_beside_it_or_in_its_folder(server: ServerProcess, folder: Path) -> None:
+    (folder / "shown").mkdir(exist_ok=True)
+    for name, colour in (("a", "red"), ("b.v2", "blue")):
+        (folder / "shown" / f"{name}.safetensors").write_bytes(bombs.safetensors(10))
+        Image.new("RGB", (300, 200), colour).save(folder / "shown" / f"{name}{'.preview.png' if name == 'a' else '.jpg'}")
+    (folder / "shown" / "bare.safetensors").write_bytes(bombs.safetensors(10))
+    (folder / "shown" / "led.safetensors").write_bytes(bombs.safetensors(10))
+    (folder / "shown" / "led.png").symlink_to("/etc/hostname")
+    models = listed(server)
+    assert [name for name in ("bare", "led") if "thumbnail" in models[f"shown/{name}.safetensors"]] == []
+    for name, red in (("a", True), ("b.v2", False)):
+        address = models[f"shown/{name}.safetensors"]["thumbnail"]
+        assert address == f"/api/models/shown%2F{name}.safetensors/thumbnail"
+        status, headers, data = server.send("GET", f"{address}?size=128")
+        assert status == 200
+        assert Image.open(io.BytesIO(data)).size == (128, 85)
+        assert (Image.open(io.BytesIO(data)).convert("RGB").getpixel((9, 9))[0] > 200) is red
+        assert server.send("GET", f"{address}?size=128", headers={"If-None-Match": headers["ETag"]})[0] == 304
+    shutil.rmtree(folder / "starter", ignore_errors=True)  # another test's, which is found before the one that ships
+    assert Image.open(io.BytesIO(server.get(listed(server)["starter"]["thumbnail"]))).format == "WEBP"
+
+
+@pytest.mark.parametrize("name", ["../inputs/a", "/etc/hostname", "shown", "no such", "..", "shown%2F..%2F..%2Fx"])
+def test_no_picture_but_of_a_model_is_given(server: ServerProcess, name: str) -> None:
+    assert server.ask("GET", f"/api/models/{name if '%' in name else quote(name, safe='')}/thumbnail")[0] == 404
 
 
 def test_a_whole_model_is_verified_and_its_digest_known_from_then_on(server: ServerProcess, folder: Path) -> None:

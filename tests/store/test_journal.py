@@ -144,6 +144,16 @@ def test_a_thumbnail_comes_back_and_the_latest_counts(journal: Journal) -> None:
     assert journal.info().thumbnails == 1
 
 
+def test_a_thumbnail_is_found_by_the_key_that_is_known_before_a_run_too(journal: Journal) -> None:
+    journal.add_thumbnail("k1", picture(shade=1), "static")
+    journal.add_thumbnail("k2", picture(shade=2), "static")
+    journal.add_thumbnail("k3", picture(shade=3))
+    journal.flush()
+    assert journal.thumbnail("k1") == picture(shade=1)
+    assert journal.thumbnail("static") == picture(shade=2)
+    assert journal.pictured(["k1", "static", "k3", "k4", ""]) == {"k1", "static", "k3"}
+
+
 def test_thumbnails_keep_to_their_budget_and_the_one_used_last_stays(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.sqlite", Limits(thumbnail_bytes=3000))
     pictures = {name: Preview(20, 20, os.urandom(1200)) for name in "abc"}

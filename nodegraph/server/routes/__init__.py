@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from nodegraph.server.routes import (
     artifacts,
+    documentation,
     documents,
     drafts,
     events,
+    inputs,
     jobs,
     models,
     nodes,
@@ -14,6 +16,7 @@ from nodegraph.server.routes import (
     revisions,
     secrets,
     session,
+    steps,
     system,
     uploads,
     workflows,
@@ -21,5 +24,21 @@ from nodegraph.server.routes import (
 from nodegraph.server.routing import Endpoint, endpoints_of
 
 ENDPOINTS: tuple[Endpoint, ...] = endpoints_of(
-    jobs, queue, events, nodes, workflows, revisions, drafts, documents, artifacts, uploads, models, secrets, session, system
+    jobs,
+    steps,
+    queue,
+    events,
+    nodes,
+    documentation,
+    workflows,
+    revisions,
+    drafts,
+    documents,
+    artifacts,
+    uploads,
+    inputs,
+    models,
+    secrets,
+    session,
+    system,
 )

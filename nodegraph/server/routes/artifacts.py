@@ -121,12 +121,12 @@ async def get_metadata(server: Server, call: Call) -> PictureMetadata:
 
 
 async def send_thumbnail(
-    server: Server, request: web.Request, digest: str, size: int, opened: partial[BinaryIO]
+    server: Server, request: web.Request, digest: str, size: int, opened: partial[BinaryIO], kept: str = FOREVER
 ) -> web.StreamResponse:
-    """The thumbnail of the picture that `opened` opens, as an answer."""
+    """The thumbnail of the picture that `opened` opens, as an answer. kept: how long browsers may keep it."""
     from nodegraph.server.small_pictures import NoThumbnail
 
-    headers = {**CAREFUL, "ETag": f'"{digest}-{rounded(size)}"', "Cache-Control": FOREVER}
+    headers = {**CAREFUL, "ETag": f'"{digest}-{rounded(size)}"', "Cache-Control": kept}
     if names_tag(request.headers.get("If-None-Match"), headers["ETag"], weak=True):
         return web.Response(status=304, headers=headers)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from nodegraph.server.service import Server
 from nodegraph.server.views import job_url, summary, whole
 from nodegraph.wire import Job, JobAccepted, JobPage, JobState, JobSubmission
 from nodegraph.wire.events import Event
-from nodegraph.wire.jobs import Answer, JobId, Move, Priority, WorkflowDocument
+from nodegraph.wire.jobs import LONGEST_ID, Answer, JobId, Move, Priority, WorkflowDocument
 
 _ID = {"id": JobId}
 _KEY = "A name for this request: sent again with the same body within a day, it queues nothing more and gives the same job."
@@ -55,6 +54,9 @@ class JobQuery(BaseModel):
         default=[], max_length=20, description="Only jobs in one of these states; repeated, or separated by commas."
     )
     workflow_id: str | None = Field(default=None, max_length=100, description="Only runs of this saved workflow.")
+    document: str | None = Field(
+        default=None, min_length=1, max_length=LONGEST_ID, description="Only runs of the document with this `id`."
+    )
     text: str | None = Field(default=None, max_length=500, description="Words of a prompt, or of any text in the workflow.")
     model: str | None = Field(default=None, max_length=500, description="Part of the name of a model that it uses.")
     seed: Annotated[int, Field(ge=0, le=2**64)] | None = Field(default=None, description="A seed that it uses.")
@@ -112,6 +114,7 @@ async def list_jobs(server: Server, call: Call) -> JobPage:
     wanted = Filter(
         states=query.state,
         workflow_id=query.workflow_id,
+        document_id=query.document,
         text=query.text,
         model=query.model,
         seed=None if query.seed is None else str(query.seed),
@@ -238,11 +241,9 @@ async def _shown(server: Server, id_: str) -> Job:
     known = await server.store.known(id_)
     if known is None:
         raise not_found("job")
-    nodes = known.nodes
-    if known.job.state == "running" and (live := server.dispatcher.live.get(id_)) is not None:
-        types = _types(await server.store.document(id_) or "{}")
-        nodes = {path: {"type": types.get(path, ""), **row} for path, row in live.items()}
-    shown = whole(known.job, nodes, server.dispatcher.questions.get(id_, {}), known.retried_as)
+    live = server.dispatcher.live.get(id_)
+    nodes = live.rows if live is not None and known.job.state == "running" else known.nodes
+    shown = whole(known.job, nodes, {} if live is None else live.questions, known.retried_as)
     hindrance = server.dispatcher.hindrance if shown.state == "queued" else ""
     return shown.model_copy(update={"reason": hindrance}) if hindrance else shown
 
@@ -253,11 +254,6 @@ def _forget_thumbnails(server: Server, job: JobRecord) -> None:
         path = path_of(server.artifacts, str(row.get("digest")))
         if path is not None and not path.exists():
             server.thumbnails.forget(path.name)
-
-
-def _types(document: str) -> dict[str, str]:
-    """The types of a document's own nodes."""
-    return {name: node.get("type", "") for name, node in json.loads(document).get("nodes", {}).items()}
 
 
 async def _changed(server: Server, call: Call, change: Awaitable[JobRecord | None]) -> Job:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
+import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
-from nodegraph.jobs.dispatcher import Passing
+from aiohttp import web
+
+from nodegraph.jobs.live import Passing
 from nodegraph.sdk.errors import Problem
 from nodegraph.server.problems import Refused, not_found
-from nodegraph.server.routing import Call, endpoint
+from nodegraph.server.routes.artifacts import ThumbnailQuery, send_thumbnail
+from nodegraph.server.routing import Call, Raw, endpoint
+from nodegraph.server.sending import ASKED, open_below
 from nodegraph.server.service import Server
 from nodegraph.store import Digests
 from nodegraph.store.models import ModelInfo, Verified, list_models, verify_model
@@ -19,6 +29,8 @@ from nodegraph.wire.models import ModelList, ModelName, ModelVerified, ModelView
 from nodegraph.wire.problems import rows
 
 _TOLD_SECONDS = 0.25
+_ENDING = ".safetensors"
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".preview.png")
 
 
 class _Stopped(Exception):
@@ -29,7 +41,27 @@ class _Stopped(Exception):
 async def get_models(server: Server, call: Call) -> ModelList:
     """The models in all folders that are searched."""
     found = await asyncio.to_thread(_listed, server)
-    return ModelList(models=[_view(info, server) for info in found])
+    return ModelList(models=await asyncio.to_thread(lambda: [_view(info, server) for info in found]))
+
+
+@endpoint(
+    "GET",
+    "/api/models/{name}/thumbnail",
+    types={"name": ModelName},
+    query=ThumbnailQuery,
+    answers={200: Raw(("image/webp",), "A small picture."), 304: None},
+    headers={"If-None-Match": "The ETag of a copy that is there already: then 304 comes."},
+    refuses=(422,),
+    tag="models",
+)
+async def get_model_thumbnail(server: Server, call: Call) -> web.StreamResponse:
+    """A small picture of what a model makes: of the picture that lies beside it, or in its folder."""
+    query: ThumbnailQuery = call.query
+    found = await asyncio.to_thread(_picture, server, str(call.path["name"]))
+    if found is None:
+        raise not_found("picture")
+    opened = partial(open_below, found.path.parent, found.path)
+    return await send_thumbnail(server, call.request, found.identity, query.size, opened, ASKED)
 
 
 @endpoint(
@@ -108,8 +140,43 @@ def _view(info: ModelInfo, server: Server) -> ModelView:
         bytes=info.size_bytes,
         folder=info.root.name,
         digest=f"sha256:{info.sha256}" if info.sha256 else None,
+        thumbnail=f"/api/models/{quote(info.name, safe='')}/thumbnail" if _picture(server, info.name) else None,
         trouble=None if info.trouble is None else _without_places(info.trouble, server.session.roots.models),
     )
+
+
+class _Picture(NamedTuple):
+    """A picture of what a model makes; `identity` changes with it."""
+
+    path: Path
+    identity: str
+
+
+def _picture(server: Server, name: str) -> _Picture | None:
+    """The picture beside the model that is found by a name, or in its folder."""
+    for root in server.session.roots.models:
+        with contextlib.suppress(OSError, ValueError):  # too long, or with characters that no name has
+            model = root / name
+            if not model.resolve().is_relative_to(root.resolve()) or not (model.is_dir() or model.suffix == _ENDING):
+                continue
+            if model.exists():
+                return next(filter(None, map(_regular, _pictures_of(model))), None)
+    return None
+
+
+def _pictures_of(model: Path) -> Iterator[Path]:
+    start = model.name.removesuffix(_ENDING)
+    yield from (model.with_name(f"{start}{ending}") for ending in _PICTURES)
+    if model.is_dir():
+        yield from (model / name for name in ("preview.png", "grid.png"))
+
+
+def _regular(path: Path) -> _Picture | None:
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG((about := path.lstat()).st_mode):
+            told = f"{path}\0{about.st_size}\0{about.st_mtime_ns}"
+            return _Picture(path, hashlib.sha256(told.encode(errors="replace")).hexdigest())
+    return None
 
 
 def _told(problem: Problem, server: Server) -> Problem:

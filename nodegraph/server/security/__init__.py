@@ -6,7 +6,7 @@
 from nodegraph.server.security.access import ACCESS, Access
 from nodegraph.server.security.connections import Connection, Limits, listen
 from nodegraph.server.security.guard import guarded, taking
-from nodegraph.server.security.headers import add_headers
+from nodegraph.server.security.headers import add_headers, policy
 from nodegraph.server.security.running import running_file
 from nodegraph.server.security.tokens import BadToken, kept_token
 
@@ -20,6 +20,7 @@ __all__ = [
     "guarded",
     "kept_token",
     "listen",
+    "policy",
     "running_file",
     "taking",
 ]

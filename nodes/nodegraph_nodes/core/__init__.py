@@ -1,4 +1,4 @@
-"""The core pack: numbers, text, choices and lists. Pure Python, no torch.
+"""The core pack: numbers, text, choices, lists, and what shows them. Pure Python, no torch.
 
 A node whose input is linked to a list runs once per item by itself; `map` is for several nodes per item.
 """
@@ -8,6 +8,7 @@ from nodegraph_nodes.core.iteration import fold, map, while_
 from nodegraph_nodes.core.lists import list_item, list_length, make_list, number_range, seed_list
 from nodegraph_nodes.core.logic import compare, logic, switch
 from nodegraph_nodes.core.numbers import boolean, calculate, calculate_whole, integer, number, round_number
+from nodegraph_nodes.core.show import make_table, plot_numbers, show_table, show_text
 from nodegraph_nodes.core.text import format_text, join_text, replace_text, split_lines, text
 
 __all__ = [
@@ -25,12 +26,16 @@ __all__ = [
     "list_length",
     "logic",
     "make_list",
+    "make_table",
     "map",
     "number",
     "number_range",
+    "plot_numbers",
     "replace_text",
     "round_number",
     "seed_list",
+    "show_table",
+    "show_text",
     "split_lines",
     "switch",
     "text",

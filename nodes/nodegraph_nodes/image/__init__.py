@@ -1,7 +1,20 @@
-"""The image pack: pictures in, pictures out, sizes and sheets."""
+"""The image pack: pictures in, pictures out, sizes, tones, sheets, and what shows them."""
 
+from nodegraph_nodes.image.curve import adjust_curve
 from nodegraph_nodes.image.files import load_image, save_image
 from nodegraph_nodes.image.sheet import image_grid
+from nodegraph_nodes.image.show import animate, compare_images, show_image, show_images
 from nodegraph_nodes.image.size import image_size, resize_image
 
-__all__ = ["image_grid", "image_size", "load_image", "resize_image", "save_image"]
+__all__ = [
+    "adjust_curve",
+    "animate",
+    "compare_images",
+    "image_grid",
+    "image_size",
+    "load_image",
+    "resize_image",
+    "save_image",
+    "show_image",
+    "show_images",
+]
