@@ -3,9 +3,13 @@
 /** @param {string} id */
 const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
-if (new URLSearchParams(location.search).has("login")) {
+const asked = new URLSearchParams(location.search);
+const used = asked.has("login");
+asked.delete("login");
+const home = asked.size ? `/?${asked}` : "/";
+if (used) {
   byId("used").hidden = false;
-  history.replaceState(null, "", "/");
+  history.replaceState(null, "", home);
 }
 
 byId("login").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
@@ -18,7 +22,7 @@ byId("login").addEventListener("submit", async (/** @type {SubmitEvent} */ event
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token: byId("token").value.trim() }),
     });
-    if (answer.ok) return location.replace("/");
+    if (answer.ok) return location.replace(home);
     const problem = await answer.json();
     note.textContent = problem.detail || problem.title;
   } catch {

@@ -33,7 +33,10 @@ class Editor:
         return self
 
     def wait(self, look: str, given: Any = None, seconds: float = 20.0) -> Any:
-        """What an expression (or a function of `given`) is once it is true. The page's policy forbids the browser's own way of waiting."""
+        """What an expression (or a function of `given`) is once it is true.
+
+        The page's policy forbids the browser's own way of waiting.
+        """
         end = time.monotonic() + seconds
         while not (found := self.page.evaluate(look, given)):
             assert time.monotonic() < end, f"not within {seconds} s: {look} {self.complaints}"

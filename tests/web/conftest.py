@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from server.conftest import new_server, server, site  # noqa: F401
 from server.harness import ServerProcess
+
 from web.browser import CHROMIUM, SIZES, Editor, sign_in
 
 
@@ -25,7 +25,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def new_editor(browser: Any, server: ServerProcess) -> Iterator[Callable[..., Editor]]:  # noqa: F811
-    """Makes editors that are not started yet: `new_editor("phone", "dark")`. Each is a browser of its own, as another device would be."""
+    """Makes editors that are not started yet: `new_editor("phone", "dark")`. Each is like another device."""
     contexts = []
 
     def make(size: str = "desktop", scheme: str = "light", on: ServerProcess | None = None, **more: Any) -> Editor:
