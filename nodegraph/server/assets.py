@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 import re
 import stat
 import time
@@ -37,9 +38,9 @@ TYPES: Mapping[str, str] = {
 }
 _VERSION = re.compile(r"([0-9a-f]{12})/(.+)", re.DOTALL)
 _INLINE = re.compile(r"<script(?![^>]*\ssrc\s*=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
-_AT_ONCE = ("src/", "vendor/")
-_ON_FIRST_USE = ("src/tools/", "src/text/")
-_FIRST_TEXT = "src/text/en.js"
+_FIRST = re.compile(r'<script[^>]*\stype="module"[^>]*\ssrc="/app/([^"]+)"')
+_NAMED = re.compile(r'"([^"]+)":\s*"/app/([^"]+)"')  # by an import map
+_IMPORT = re.compile(r'^(?:import|export)\b[^"\';]*["\']([^"\']+)["\']', re.MULTILINE)
 _FRESH_SECONDS = 1.0
 
 
@@ -57,19 +58,20 @@ class Assets:
         self.folder = folder
         self._version = ""
         self._looked = -_FRESH_SECONDS
+        self._loaded: tuple[str, list[str]] = ("", [])
 
     def page(self, name: str) -> Page:
         """A page of the folder, its files named as they are at this moment. Raises OSError."""
-        text = (self.folder / name).read_text("utf-8")
+        text = bare = (self.folder / name).read_text("utf-8")
         files = list(_files(self.folder))
         self._know(files)
         place = f"{PREFIX}{self._version}/"
         text = text.replace(f'"{PREFIX}', f'"{place}')
         if MODULES in text:
-            wanted = (path for path, _ in files if _is_loaded_at_once(path))
-            text = text.replace(
-                MODULES, "\n".join(f'<link rel="modulepreload" href="{place}{quote(path)}">' for path in wanted)
-            )
+            if self._loaded[0] != self._version:
+                self._loaded = (self._version, _loaded_at_once(self.folder, bare))
+            links = (f'<link rel="modulepreload" href="{place}{quote(path)}">' for path in self._loaded[1])
+            text = text.replace(MODULES, "\n".join(links))
         return Page(text, tuple(map(_digest, _INLINE.findall(text))))
 
     def find(self, path: str) -> tuple[BinaryIO, str, bool]:
@@ -109,10 +111,24 @@ def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                     yield path.relative_to(folder).as_posix(), about
 
 
-def _is_loaded_at_once(path: str) -> bool:
-    if not path.endswith(".js") or not path.startswith(_AT_ONCE):
-        return False
-    return path == _FIRST_TEXT or not path.startswith(_ON_FIRST_USE)
+def _loaded_at_once(folder: Path, page: str) -> list[str]:
+    """The modules that a page's scripts import, and what these import in turn; not those that are imported on first use."""
+    named = dict(_NAMED.findall(page))
+    found: dict[str, None] = {}
+    left = _FIRST.findall(page)
+    while left:
+        path = left.pop(0)
+        if path in found:
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            text = (folder / path).read_text("utf-8")
+            found[path] = None
+            for name in _IMPORT.findall(text):
+                beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+                target = named.get(name) or (beside if name.startswith(".") else "")
+                if target and not target.startswith(".."):
+                    left.append(target)
+    return list(found)
 
 
 def _digest(script: str) -> str:

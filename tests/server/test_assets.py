@@ -38,7 +38,7 @@ FILES = {
     "icon.svg": "<svg/>",
     "styles/tokens.css": "a {}",
     "vendor/preact.js": "export const h = 1",
-    "src/main.js": "import 'preact'",
+    "src/main.js": "import 'preact';\nimport {\n  t,\n} from './text/en.js';\nconst use = () => import('./tools/paint.js');",
     "src/tools/paint.js": "1",
     "src/text/en.js": "1",
     "src/text/de.js": "1",
@@ -97,7 +97,7 @@ async def test_a_page_names_its_files_by_a_version_that_may_be_kept_for_ever(cli
 async def test_modules_are_preloaded_but_for_those_of_first_use(client: Client) -> None:
     text = await (await client.get("/")).text()
     named = re.findall(r'<link rel="modulepreload" href="/app/\w+/([^"]+)">', text)
-    assert named == ["src/main.js", "src/text/en.js", "vendor/preact.js"]
+    assert named == ["src/main.js", "vendor/preact.js", "src/text/en.js"]
     assert "<!-- modules -->" not in text
 
 
