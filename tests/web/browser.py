@@ -116,7 +116,9 @@ class Editor:
 
     def run(self, *states: str, seconds: float = 60.0) -> dict[str, Any]:
         """Press Run and wait for the job to end."""
+        before = self.page.evaluate("nodegraph.tabs.current.value.job.value")
         self.page.click("button.run")
+        self.wait("(before) => nodegraph.tabs.current.value.job.value !== before", before, seconds)
         return self.wait_for_job(*states, seconds=seconds)
 
     def run_state(self, path: str) -> dict[str, Any]:

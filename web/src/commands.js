@@ -17,7 +17,7 @@ export function createCommands() {
     /** Run a command if it may run now. @param {string} id @param {any} [given] @returns {unknown} */
     run(id, given) {
       const command = all.peek().find((one) => one.id === id);
-      return command && (command.when?.() ?? true) ? command.run(given) : undefined;
+      return command && (command.when?.(given) ?? true) ? command.run(given) : undefined;
     },
   };
 }

@@ -4,6 +4,7 @@ import { html } from "./html.js";
 /** @type {Record<string, string>} */
 const PATHS = {
   add: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
   close: "M6 6l12 12M18 6L6 18",
   graph: "M4 5h6v5H4zM14 14h6v5h-6zM10 7.5h2a2 2 0 0 1 2 2v5",
   form: "M4 6h4M4 12h4M4 18h4M11 4h9v4h-9zM11 10h9v4h-9zM11 16h9v4h-9z",

@@ -9,7 +9,7 @@ export function pressed(event) {
   const main = MAC ? event.metaKey : event.ctrlKey;
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
   const shift = event.shiftKey && (event.key.length > 1 || event.key.toUpperCase() !== event.key.toLowerCase()); // "?" is itself
-  return [shift && "Shift", event.altKey && "Alt", main && "Ctrl", key].filter(Boolean).join("+");
+  return [shift && "Shift", main && "Ctrl", event.altKey && "Alt", key].filter(Boolean).join("+");
 }
 
 /** A key as people read it. @param {string} keys */
@@ -27,7 +27,7 @@ export function listenToKeys(app) {
     const keys = pressed(event);
     const command = app.commands.all.peek().find((one) => one.keys?.includes(keys) && counts(one, event) && (one.when?.() ?? true));
     if (!command) return;
-    event.preventDefault();
+    if (!command.native) event.preventDefault();
     command.run(event);
   });
 
@@ -37,6 +37,7 @@ export function listenToKeys(app) {
     const target = /** @type {HTMLElement | null} */ (event.target instanceof HTMLElement ? event.target : null);
     const bare = !event.ctrlKey && !event.metaKey && !/^F\d+$/.test(event.key);
     if (isTyping(target) && (bare || /^(Shift\+)?Ctrl\+[ACVXYZ]$|^Ctrl\+Arrow/.test(pressed(event)))) return false; // a text keeps its own
+    if (/^(Enter| )$/.test(pressed(event)) && target?.closest("button, summary, a, select")) return false; // so does a control
     if ((command.context ?? "page") === "page") return true;
     return target === document.body || Boolean(target?.closest("[data-context~=canvas]"));
   }

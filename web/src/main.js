@@ -3,12 +3,13 @@ import { signal } from "@preact/signals";
 import { install as installCanvas } from "./canvas/index.js";
 import { createCommands } from "./commands.js";
 import { begin, install as installDocuments, openAny } from "./documents/index.js";
+import { Above, TabStrip } from "./documents/strip.js";
 import { install as installForm } from "./form/index.js";
+import { openLink } from "./form/link.js";
 import { html, render } from "./html.js";
 import { listenToKeys } from "./keys.js";
 import { createCatalog } from "./model/catalog.js";
 import { install as installOutline } from "./outline/index.js";
-import { install as installOutputs } from "./outputs/index.js";
 import { install as installPalette } from "./palette/index.js";
 import { createDialogs } from "./panels/dialogs.js";
 import { createRegistry } from "./panels/registry.js";
@@ -16,7 +17,7 @@ import { Shell } from "./panels/shell.js";
 import { createToasts } from "./panels/toasts.js";
 import { install as installPreferences } from "./preferences/index.js";
 import { install as installResults } from "./results/index.js";
-import { RunBar, install as installRunning } from "./running/index.js";
+import { RunBar, install as installRunning, showAsked } from "./running/index.js";
 import { createApi, words } from "./server/api.js";
 import { createEvents } from "./server/events.js";
 import { createRuns } from "./server/runs.js";
@@ -51,9 +52,10 @@ async function start() {
     toasts: createToasts(),
     announce: (text) => void (said.value = said.peek() === text ? `${text}\u00a0` : text), // said again, it is another text
     canvas: null,
+    otherWindows: new Map(),
   };
   const parts = [installDocuments, installCanvas, installPalette, installRunning, installTimeline, installResults, installTools, installForm, installOutline,
-    installOutputs, installPreferences];
+    installPreferences];
   for (const install of parts) install(app);
   listenToKeys(app);
   events.connect();
@@ -61,12 +63,14 @@ async function start() {
   page.replaceChildren();
   render(html`<${Page} app=${app} said=${said} />`, page);
   await begin(app);
+  await showAsked(app);
+  await openLink(app);
   // for the tests, and for whoever looks from the console
-  Object.assign(window, { nodegraph: Object.assign(app, { ready: true, open: (/** @type {any} */ given) => openAny(app, given) }) });
+  Object.assign(window, { nodegraph: Object.assign(Object.create(app), { ready: true, open: (/** @type {any} */ given) => openAny(app, given) }) });
 }
 
 /** @param {{app: App, said: {value: string}}} props */
-const Page = ({ app, said }) => html`<${Shell} key=${language.value} app=${app} bar=${RunBar} said=${said} />`;
+const Page = ({ app, said }) => html`<${Shell} key=${language.value} app=${app} tabs=${TabStrip} bar=${RunBar} above=${Above} said=${said} />`;
 
 start().catch((error) => {
   const page = /** @type {HTMLElement} */ (document.getElementById("page"));

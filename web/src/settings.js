@@ -15,6 +15,7 @@ const DEFAULTS = {
   minimap: true,
   previews: true,
   run_on_change: false,
+  notify: false,
   /** Node types that were added last. */
   recent: /** @type {string[]} */ ([]),
 };
@@ -43,7 +44,7 @@ export function createSettings() {
   effect(() => {
     const root = document.documentElement;
     root.dataset.theme = settings.theme.value;
-    root.dataset.contrast = settings.contrast.value;
+    root.dataset.contrast = settings.contrast.value === "system" && matchMedia("(prefers-contrast: more)").matches ? "more" : settings.contrast.value;
     root.dataset.motion = settings.motion.value;
     root.style.setProperty("--scale", String(settings.scale.value));
   });

@@ -1,5 +1,5 @@
 // The documents that are open. A tab is a document, what is looked at in it, and the job whose states it shows.
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { inGraph } from "./model/edit.js";
 import { graphAt } from "./model/graph.js";
 import { createStore } from "./model/store.js";
@@ -26,9 +26,15 @@ export function createTab(json, { key = crypto.randomUUID(), file = null, saved 
     graph: computed(() => graphAt(store.json.value, scope.value)),
     selection: signal(/** @type {ReadonlySet<string>} */ (new Set())),
     camera: signal({ x: -40, y: -40, zoom: 1 }),
+    cameras: new Map(),
+    kept: signal(""),
+    drafted: false,
+    elsewhere: signal(""),
     job: signal(""),
     problems: signal([]),
     wants: signal([]),
+    accepted: signal([]),
+    forecast: signal(null),
     title: computed(() => store.json.value.title || file?.id || t("untitled")),
   };
 }
@@ -51,6 +57,12 @@ export function createTabs() {
       all.value = all.peek().filter((one) => one !== tab);
       if (current.peek() === tab) current.value = all.peek()[Math.min(place, all.peek().length - 1)] ?? null;
     },
+    /** Move a tab by so many places. @param {Tab} tab @param {number} by */
+    move(tab, by) {
+      const others = all.peek().filter((one) => one !== tab);
+      const place = Math.max(0, Math.min(others.length, all.peek().indexOf(tab) + by));
+      all.value = others.toSpliced(place, 0, tab);
+    },
     /** Change the document that is looked at; `recipe` works on the graph that is. @param {string} label
      * @param {(graph: Graph) => Graph} recipe @param {{merge?: string}} [options] */
     edit(label, recipe, options) {
@@ -58,6 +70,23 @@ export function createTabs() {
       return tab ? editGraph(tab, label, recipe, options) : false;
     },
   };
+}
+
+/** Look at another graph of a document; the camera goes back to where it was there. Says whether it had been anywhere.
+ * @param {Tab} tab @param {{node: string, scope: string}[]} path */
+export function goTo(tab, path) {
+  const scope = path.at(-1)?.scope ?? "";
+  if (scope === tab.scope.peek()) {
+    tab.path.value = path;
+    return true;
+  }
+  tab.cameras.set(tab.scope.peek(), tab.camera.peek());
+  batch(() => {
+    tab.selection.value = new Set();
+    tab.path.value = path;
+    tab.camera.value = tab.cameras.get(scope) ?? tab.camera.peek();
+  });
+  return tab.cameras.has(scope);
 }
 
 /** Change the graph that a tab looks at. @param {Tab} tab @param {string} label

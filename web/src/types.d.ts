@@ -118,6 +118,8 @@ export interface Catalog {
   nodes: Record<string, NodeSpec>;
   sockets: Record<string, SocketSpec>;
   broken: Record<string, string>;
+  /** Workflows that subgraphs name as their files, as far as they were fetched; null: there is none. */
+  files?: Record<string, Workflow | null>;
   /** What a node's sockets are: of an installed type, of a subgraph, or guessed from the document. */
   specOf(json: Workflow, entry: NodeEntry): NodeSpec;
   color(type: TypeExpr): string;
@@ -137,6 +139,8 @@ export interface NodeRun {
   total: number;
   ms: number;
   bytes: number | null;
+  /** Bytes of the device that it took at most. */
+  peak: number | null;
   reason: string;
   problem: Problem | null;
   /** Object URL of the latest picture of work in progress. */
@@ -160,6 +164,8 @@ export interface Job {
   outputs: Signal<Record<string, OutputRow[]>>;
   questions: Signal<Question[]>;
   problems: Signal<Problem[]>;
+  /** How many of the nodes known so far are through. */
+  progress: Signal<{ done: number; total: number }>;
   node(path: string): Signal<NodeRun>;
   paths(): string[];
 }
@@ -168,7 +174,7 @@ export interface Job {
 
 export interface Camera { x: number; y: number; zoom: number }
 export interface Tab {
-  /** Names the tab, its draft and its jobs: the same after a reload. */
+  /** Names the tab, its draft and its jobs: the same after a reload. Only a window that was duplicated gives its tabs others. */
   key: string;
   store: Store;
   /** The saved workflow it belongs to, and the state it began from; null before the first save. */
@@ -179,13 +185,29 @@ export interface Tab {
   graph: ReadonlySignal<Graph>;
   selection: Signal<ReadonlySet<string>>;
   camera: Signal<Camera>;
+  /** Where the camera was in the graphs that are not looked at, by scope. */
+  cameras: Map<Scope, Camera>;
+  /** What of its unsaved work lies on the server; "lost": only here, because the server does not answer. */
+  kept: Signal<"" | "saving" | "kept" | "lost">;
+  /** Whether the server has a draft of it. */
+  drafted: boolean;
+  /** The digest of what was saved under its id from elsewhere, "gone" where the file was removed; "" when nothing was. */
+  elsewhere: Signal<string>;
   /** The job whose states are shown on the nodes. */
   job: Signal<string>;
   /** What the server finds wrong with the document as it is. */
   problems: Signal<Problem[]>;
   /** What it wants beyond computing and nobody accepted; nothing runs before. */
   wants: Signal<{ kind: string; name: string }[]>;
+  /** What a person accepted of it, for as long as the tab is open. */
+  accepted: Signal<{ kind: string; name: string }[]>;
+  /** What a run would do, by node, until the document changes or runs. */
+  forecast: Signal<Forecast | null>;
   title: ReadonlySignal<string>;
+}
+export interface Forecast {
+  nodes: Map<string, { state: string; why: string; ms: number | null }>;
+  total: { would_run: number; in_cache: number; seconds: number | null };
 }
 
 export interface Command {
@@ -194,10 +216,15 @@ export interface Command {
   title: string;
   /** As "Ctrl+Z", "Shift+Ctrl+Z", "Delete", "F6"; Ctrl is Cmd on a Mac. */
   keys?: string[];
+  /** The browser's own doing of its keys goes on (copy, paste): the command only hears of it. */
+  native?: boolean;
   /** Where its keys count: anywhere ("page"), or while the canvas or the outline has the focus ("canvas"). */
   context?: "page" | "canvas";
   group: string;
-  when?: () => boolean;
+  /** `given`: what a menu is about (palette/menu.js). */
+  when?: (given?: any) => boolean;
+  /** What it would come to, in words, for menus. */
+  about?: (given?: any) => string;
   /** `given` is the key's event, or what whoever runs it from code hands over (`palette.open`: {at, end}). */
   run(given?: any): unknown;
   /** Not listed in the command palette. */
@@ -235,4 +262,6 @@ export interface App {
   /** Say something to people who use a screen reader. */
   announce(text: string): void;
   canvas: import("./canvas/canvas.js").Canvas | null;
+  /** Other windows of this browser, and the keys of the tabs that they have. */
+  otherWindows: Map<string, string[]>;
 }

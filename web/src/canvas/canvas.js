@@ -3,23 +3,32 @@
 import { effect } from "@preact/signals";
 import { graphAt } from "../model/graph.js";
 import { around, fitting, holds, overlaps, toWorld, zoomed } from "../model/geometry.js";
+import { createNearDecorations } from "./decorations.js";
 import { createFarView } from "./far.js";
+import { createGrid } from "./grid.js";
 import { createNearNodes } from "./nodes.js";
 import { createScene } from "./scene.js";
 import { createNearWires } from "./wires.js";
 
 /** @import { App, Box, Camera, Point, Tab } from "../types.d.ts" */
+/** What is out of date in a frame. @typedef {{camera: boolean, scene: boolean}} Stale */
 /** @typedef {ReturnType<typeof createCanvas>} Canvas */
 
 const MOST_BUILT = 60; // nodes in view; more of them are drawn
 const FAR_ZOOM = 0.35;
+const BACK = 0.85; // the way back to what is built is a little longer, so that nothing flickers at the border
 
 /** @param {App} app @param {HTMLElement} host An empty element that the canvas fills. */
 export function createCanvas(app, host) {
   const scene = createScene();
   const world = part("div", "world");
   const far = createFarView(app, host, scene);
+  const grid = createGrid(app, world);
+  const [below, dots] = [part("div", "below"), part("div", "dots")];
+  world.append(below);
   const wires = createNearWires(world, scene);
+  world.append(dots);
+  const decorations = createNearDecorations(scene, below, dots);
   const nodes = createNearNodes(app, world, scene);
   const over = part("div", "over"); // what lies on the screen above all nodes: link in hand, selection box, hints
   host.append(world, over);
@@ -28,8 +37,10 @@ export function createCanvas(app, host) {
   let size = { width: host.clientWidth, height: host.clientHeight };
   let frame = 0;
   let wasFar = false;
+  let held = /** @type {{has(id: string): boolean}} */ (new Set());
+  /** @type {Stale} */
   const stale = { camera: true, scene: true };
-  /** @type {Set<() => void>} */
+  /** @type {Set<(stale: Stale) => void>} */
   const painters = new Set();
 
   /** @param {string} name @param {string} className */
@@ -56,13 +67,19 @@ export function createCanvas(app, host) {
     }
     const seen = [];
     for (const item of scene.items.values()) if (overlaps(item.box, view)) seen.push(item.id);
-    const isFar = seen.length > MOST_BUILT || camera.zoom < FAR_ZOOM;
+    const isFar = seen.length > MOST_BUILT * (wasFar ? BACK : 1) || camera.zoom < FAR_ZOOM / (wasFar ? BACK : 1);
     if (isFar !== wasFar) host.classList.toggle("far", (wasFar = isFar));
-    const missing = nodes.show(isFar ? [] : seen);
-    wires.show(isFar ? null : view);
+    const missing = nodes.show(isFar ? [] : seen, held);
+    if (stale.camera || stale.scene) {
+      wires.show(isFar ? null : view);
+      decorations.show(isFar ? null : view, held);
+      grid.draw(isFar ? null : view, camera.zoom);
+    }
+    if (stale.scene) far.forget();
     far.draw(camera, size, isFar ? "all" : missing);
+    const now = { ...stale };
     stale.camera = stale.scene = false;
-    painters.forEach((paint) => paint());
+    painters.forEach((paint) => paint(now));
     if (missing.size) invalidate();
   }
 
@@ -78,6 +95,14 @@ export function createCanvas(app, host) {
     invalidate("scene");
   }
 
+  /** @param {ReadonlyMap<string, Point>} places */
+  function shift(places) {
+    wires.move(scene.shift(places));
+    nodes.move(places.keys());
+    decorations.move(places.keys());
+    if (wasFar) invalidate("scene");
+  }
+
   const stops = [
     effect(() => {
       const next = app.tabs.current.value;
@@ -85,6 +110,7 @@ export function createCanvas(app, host) {
         tab = next;
         nodes.clear();
         wires.clear();
+        decorations.clear();
         nodes.setTab(tab);
         far.setTab(tab);
       }
@@ -100,11 +126,20 @@ export function createCanvas(app, host) {
     effect(() => {
       const selection = app.tabs.current.value?.selection.value ?? new Set();
       nodes.select(selection);
+      decorations.select(selection);
       far.select(selection);
       invalidate();
     }),
+    effect(() => {
+      void [app.settings.theme.value, app.settings.contrast.value, app.settings.grid.value];
+      far.recolor();
+      invalidate("scene");
+    }),
     app.runs.onNode((job, path) => far.mark(job, path) && invalidate()),
   ];
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const recolor = () => (far.recolor(), invalidate("scene"));
+  scheme.addEventListener("change", recolor);
   const observer = new ResizeObserver(() => {
     size = { width: host.clientWidth, height: host.clientHeight };
     invalidate("camera");
@@ -131,6 +166,23 @@ export function createCanvas(app, host) {
     nodes,
     wires,
     invalidate,
+    shift,
+    /** The frame in which the canvas pans next because something was dragged to its border. */
+    edgeFrame: 0,
+    /** Ids of what a gesture has in hand: it stays in the page wherever it goes. @param {{has(id: string): boolean}} things */
+    hold(things) {
+      held = things;
+    },
+    /** Make something larger or smaller for now. @param {string} id @param {Partial<Box>} size */
+    resize(id, size) {
+      wires.move(scene.resize(id, size));
+      nodes.move([id]);
+      decorations.move([id]);
+    },
+    /** The element of a node, a frame, a note or a corner, if it is built. @param {string} id */
+    element: (id) => nodes.element(id) ?? decorations.element(id),
+    /** The same, built if need be: for one that is to have the focus. @param {string} id */
+    keep: (id) => (scene.items.has(id) ? nodes.keep(id) : decorations.keep(id)),
     pointAt,
     onScreen,
     get tab() {
@@ -143,7 +195,7 @@ export function createCanvas(app, host) {
       return wasFar;
     },
     view: () => viewOf(tab?.camera.peek() ?? { x: 0, y: 0, zoom: 1 }),
-    /** Work to be done in every frame that is drawn anyway. @param {() => void} paint @returns {() => void} Ends it. */
+    /** Work to be done in every frame that is drawn anyway. @param {(stale: Stale) => void} paint @returns {() => void} Ends it. */
     onFrame(paint) {
       painters.add(paint);
       return () => void painters.delete(paint);
@@ -152,6 +204,14 @@ export function createCanvas(app, host) {
     nodeAt([x, y]) {
       let found = "";
       for (const item of scene.items.values()) if (holds(item.box, x, y)) found = item.id;
+      return found;
+    },
+    /** What a pointer takes at a point of the world where nothing is built: a node, a note, or the title of a frame. @param {Point} point */
+    thingAt(point) {
+      let found = this.nodeAt(point);
+      if (!found && wasFar) for (const { id, part, box } of scene.decorations.values()) {
+        if (holds(part === "notes" ? box : { ...box, height: Math.max(32, 18 / (tab?.camera.peek().zoom ?? 1)) }, ...point)) found = id;
+      }
       return found;
     },
     /** @param {number} dx @param {number} dy In pixels of the screen. */
@@ -169,13 +229,12 @@ export function createCanvas(app, host) {
     },
     /** Show these nodes whole, or everything. @param {Iterable<string>} [ids] */
     fit(ids) {
-      const boxes = [...(ids ?? scene.items.keys())].map((id) => scene.items.get(id)?.box).filter((box) => box !== undefined);
-      const box = around(boxes);
+      const box = around(ids ? [...ids].flatMap((id) => scene.boxOf(id) ?? []) : [...scene.boxes()].map(([, one]) => one));
       if (tab && box && size.width) tab.camera.value = fitting(box, size.width, size.height);
     },
     /** Bring a node into view, if it is not there. @param {string} id */
     reveal(id) {
-      const box = scene.items.get(id)?.box;
+      const box = scene.boxOf(id);
       if (!tab || !box) return;
       const view = viewOf(tab.camera.peek());
       const inside = box.x >= view.x && box.y >= view.y && box.x + box.width <= view.x + view.width && box.y + box.height <= view.y + view.height;
@@ -186,6 +245,7 @@ export function createCanvas(app, host) {
     destroy() {
       stops.forEach((stop) => stop());
       observer.disconnect();
+      scheme.removeEventListener("change", recolor);
       cancelAnimationFrame(frame);
       nodes.clear();
       host.replaceChildren();

@@ -1,15 +1,19 @@
-// Pointer, wheel and touch on the canvas: panning, zooming, picking, dragging, selecting by a box. Links are wiring.js's.
-import { moveTo } from "../model/edit.js";
-import { overlaps } from "../model/geometry.js";
+// Pointer, wheel and touch on the canvas: panning, zooming, and which gesture begins where. Links are wiring.js's.
+import { addDot, dotId, dotOf, removeDots } from "../model/reroutes.js";
 import { t } from "../text/index.js";
+import { dragging, resizing } from "./dragging.js";
+import { linkAt } from "./link-at.js";
+import { retitle } from "./retitling.js";
+import { selecting } from "./selecting.js";
 import { beginWire } from "./wiring.js";
 
-/** @import { App, Point } from "../types.d.ts" */
+/** @import { App, Edge, Point, Tab } from "../types.d.ts" */
 /** @import { Canvas } from "./canvas.js" */
 /** A gesture under way: what it does while the pointer moves and when it ends. `cancel` when it is taken back.
  * @typedef {{move(event: PointerEvent): void, end(event: PointerEvent): void, cancel(): void}} Gesture */
 
-const CONTROLS = "input, textarea, select, button, a, [data-control]";
+const CONTROLS = "input, textarea, select, button, a, video, audio, [data-control]";
+const HOLD_MS = 500; // a finger that stays so long asks for the menu
 
 /** @param {App} app @param {Canvas} canvas */
 export function listenToPointer(app, canvas) {
@@ -18,24 +22,49 @@ export function listenToPointer(app, canvas) {
   const down = new Map();
   let gesture = /** @type {Gesture | null} */ (null);
   let spread = 0;
+  let holding = 0;
+  let resting = [0, 0];
+
+  /** @param {"end" | "cancel"} way @param {PointerEvent} [event] */
+  function finish(way, event) {
+    const last = gesture;
+    gesture = null;
+    clearTimeout(holding);
+    cancelAnimationFrame(canvas.edgeFrame);
+    if (way === "end" && event) last?.end(event);
+    else last?.cancel();
+  }
 
   host.addEventListener("pointerdown", (event) => {
-    if (event.target instanceof Element && event.target.closest(CONTROLS) && event.button === 0) return;
+    const target = /** @type {Element} */ (event.target);
+    const onControl = event.button === 0 && target.closest(CONTROLS) !== null;
+    if (onControl && event.pointerType !== "touch") return;
     down.set(event.pointerId, event);
     if (down.size === 2) {
-      gesture?.cancel();
-      gesture = null;
+      finish("cancel");
       spread = distance();
+      for (const id of down.keys()) host.setPointerCapture(id);
       return;
     }
-    if (down.size > 1 || !canvas.tab) return;
+    if (down.size > 1 || !canvas.tab || onControl) return;
     gesture = begin(event);
-    if (gesture) {
-      host.setPointerCapture(event.pointerId);
-      if (!(event.target instanceof Element && event.target.closest("[data-node]"))) host.focus({ preventScroll: true });
-      event.preventDefault();
-    }
+    if (!gesture) return;
+    host.setPointerCapture(event.pointerId);
+    if (!target.closest("[data-node], [data-thing]")) host.focus({ preventScroll: true });
+    event.preventDefault();
+    resting = [event.clientX, event.clientY];
+    if (event.pointerType === "touch") holding = window.setTimeout(() => held(event), HOLD_MS);
   });
+
+  /** A finger rested: what is under it is selected, and the menu opens. @param {PointerEvent} event */
+  function held(event) {
+    finish("cancel");
+    const id = idAt(event);
+    const tab = /** @type {Tab} */ (canvas.tab);
+    if (id && !tab.selection.peek().has(id)) tab.selection.value = new Set([id]);
+    app.commands.run("menu.context", { event });
+  }
+  host.addEventListener("contextmenu", () => gesture && finish("cancel")); // the browser asked for it first
 
   host.addEventListener("pointermove", (event) => {
     if (down.has(event.pointerId)) {
@@ -43,22 +72,47 @@ export function listenToPointer(app, canvas) {
       down.set(event.pointerId, event);
     }
     if (down.size < 2) gesture?.move(event);
+    if (holding && Math.hypot(event.clientX - resting[0], event.clientY - resting[1]) > 8) clearTimeout(holding);
   });
 
   for (const name of /** @type {const} */ (["pointerup", "pointercancel"])) {
     host.addEventListener(name, (event) => {
-      if (!down.delete(event.pointerId)) return;
-      if (name === "pointerup") gesture?.end(event);
-      else gesture?.cancel();
-      gesture = null;
+      if (down.delete(event.pointerId)) finish(name === "pointerup" ? "end" : "cancel", event);
     });
   }
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !gesture) return;
-    gesture.cancel();
-    gesture = null;
+    finish("cancel");
     event.preventDefault();
   });
+
+  host.addEventListener("dblclick", (event) => {
+    const target = document.elementFromPoint(event.clientX, event.clientY) ?? host; // the event itself goes to who has the pointer
+    if (event.button !== 0 || !canvas.tab || target.closest(`${CONTROLS}, [data-socket]`)) return;
+    const [id, at] = [idAt(event, target), canvas.pointAt(event)];
+    const wire = id ? null : linkAt(canvas, at);
+    if (dotOf(id)) app.tabs.edit(t("canvas.straighten"), (graph) => removeDots(graph, new Set([id])));
+    else if (wire) bend(wire, at);
+    else if (!id) app.commands.run("palette.open", { at });
+    else if ((target.closest(".node-head") || canvas.isFar) && app.commands.find("subgraph.enter")?.when?.()) app.commands.run("subgraph.enter");
+    else if (canvas.scene.decorations.has(id) || target.closest(".node-head") || canvas.isFar) retitle(app, canvas, id);
+  });
+
+  /** A link gets a corner. @param {{edge: Edge, part: number}} wire @param {Point} at @returns {string} The corner's id. */
+  function bend({ edge: { key }, part }, at) {
+    app.tabs.edit(t("canvas.bend"), (graph) => addDot(graph, key, part, at));
+    const id = dotId(key, part);
+    /** @type {Tab} */ (canvas.tab).selection.value = new Set([id]);
+    canvas.keep(id);
+    return id;
+  }
+
+  /** What is under the pointer: a node, a frame, a note, a corner; "" for none. @param {MouseEvent} event
+   * @param {EventTarget | null} [target] */
+  function idAt(event, target = event.target) {
+    const element = target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest("[data-node], [data-thing]")) : null;
+    return element?.dataset.node ?? element?.dataset.thing ?? canvas.thingAt(canvas.pointAt(event));
+  }
 
   host.addEventListener("wheel", (event) => {
     if (event.target instanceof Element && scrolls(event.target, event)) return;
@@ -84,14 +138,19 @@ export function listenToPointer(app, canvas) {
     if (event.button !== 0) return null;
     const socket = /** @type {HTMLElement | null} */ (target.closest("[data-socket]"));
     if (socket) return beginWire(app, canvas, socket, event);
-    const node = /** @type {HTMLElement | null} */ (target.closest("[data-node]"))?.dataset.node ?? canvas.nodeAt(canvas.pointAt(event));
-    if (node) return dragging(app, canvas, node, event);
-    if (event.shiftKey || event.ctrlKey || event.metaKey) return boxing(canvas, event);
-    return panning(event);
+    const id = idAt(event);
+    if (target.closest(".grip")) return resizing(app, canvas, id, event);
+    // a finger moves the canvas; what is selected already, it drags
+    if (id) return event.pointerType === "touch" && !canvas.tab?.selection.peek().has(id) ? panning(event, id) : dragging(app, canvas, id, event);
+    const at = canvas.pointAt(event);
+    const wire = event.altKey ? linkAt(canvas, at) : null;
+    if (wire) return dragging(app, canvas, bend(wire, at), event);
+    if (event.altKey) return selecting(canvas, event, "lasso");
+    return event.shiftKey || event.ctrlKey || event.metaKey ? selecting(canvas, event, "box") : panning(event);
   }
 
-  /** @param {PointerEvent} start @returns {Gesture} */
-  function panning(start) {
+  /** @param {PointerEvent} start @param {string} [id] What is selected if the canvas does not move. @returns {Gesture} */
+  function panning(start, id) {
     let [x, y] = [start.clientX, start.clientY];
     let moved = false;
     host.classList.add("panning");
@@ -104,7 +163,7 @@ export function listenToPointer(app, canvas) {
       },
       end() {
         done();
-        if (!moved && canvas.tab) canvas.tab.selection.value = new Set();
+        if (!moved && canvas.tab) canvas.tab.selection.value = new Set(id ? [id] : []);
       },
       cancel: done,
     };
@@ -128,74 +187,11 @@ export function listenToPointer(app, canvas) {
 
   let spaceIsDown = false;
   host.addEventListener("keydown", (event) => {
-    if (event.key === " " && event.target === host) spaceIsDown = true;
+    if (event.key !== " " || !(event.target instanceof Element) || !event.target.matches(".canvas, [data-node], [data-thing]")) return;
+    spaceIsDown = true;
+    event.preventDefault();
   });
   document.addEventListener("keyup", (event) => {
     if (event.key === " ") spaceIsDown = false;
   });
-}
-
-/** Drag a node, or all that are selected if it is one of them. The document changes once, at the end.
- * @param {App} app @param {Canvas} canvas @param {string} id @param {PointerEvent} start @returns {Gesture} */
-function dragging(app, canvas, id, start) {
-  const tab = /** @type {import("../types.d.ts").Tab} */ (canvas.tab);
-  const before = tab.selection.peek();
-  const adds = start.shiftKey || start.ctrlKey || start.metaKey;
-  if (!before.has(id)) tab.selection.value = adds ? new Set([...before, id]) : new Set([id]);
-  canvas.nodes.element(id)?.focus({ preventScroll: true });
-  const [x0, y0] = canvas.pointAt(start);
-  /** @type {Map<string, Point>} */
-  const from = new Map([...tab.selection.peek()].flatMap((one) => {
-    const box = canvas.scene.items.get(one)?.box;
-    return box ? [[one, /** @type {Point} */ ([box.x, box.y])]] : [];
-  }));
-  let moved = false;
-  /** @param {ReadonlyMap<string, Point>} places */
-  const put = (places) => {
-    const wires = canvas.scene.shift(places);
-    canvas.nodes.move(places.keys());
-    canvas.wires.move(wires);
-    if (canvas.isFar) canvas.invalidate("scene");
-  };
-  let places = from;
-  return {
-    move(event) {
-      moved ||= Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > 3;
-      if (!moved) return;
-      const [x, y] = canvas.pointAt(event);
-      places = new Map([...from].map(([one, [fx, fy]]) => [one, [fx + x - x0, fy + y - y0]]));
-      put(places);
-    },
-    end() {
-      if (moved) app.tabs.edit(t("canvas.move"), (graph) => moveTo(graph, places));
-      else if (!adds) tab.selection.value = new Set([id]);
-      else if (before.has(id)) tab.selection.value = new Set([...before].filter((one) => one !== id));
-    },
-    cancel: () => put(from),
-  };
-}
-
-/** Select what a box touches. @param {Canvas} canvas @param {PointerEvent} start @returns {Gesture} */
-function boxing(canvas, start) {
-  const tab = /** @type {import("../types.d.ts").Tab} */ (canvas.tab);
-  const before = tab.selection.peek();
-  const [x0, y0] = canvas.pointAt(start);
-  const shade = document.createElement("div");
-  shade.className = "selection-box";
-  canvas.over.append(shade);
-  return {
-    move(event) {
-      const [x, y] = canvas.pointAt(event);
-      const box = { x: Math.min(x, x0), y: Math.min(y, y0), width: Math.abs(x - x0), height: Math.abs(y - y0) };
-      const [left, top] = canvas.onScreen([box.x, box.y]);
-      const zoom = tab.camera.peek().zoom;
-      Object.assign(shade.style, { transform: `translate(${left}px, ${top}px)`, width: `${box.width * zoom}px`, height: `${box.height * zoom}px` });
-      tab.selection.value = new Set([...before, ...[...canvas.scene.items.values()].filter((item) => overlaps(item.box, box)).map((item) => item.id)]);
-    },
-    end: () => shade.remove(),
-    cancel() {
-      shade.remove();
-      tab.selection.value = before;
-    },
-  };
 }

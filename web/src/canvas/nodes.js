@@ -7,6 +7,7 @@ import { NodeView } from "../node/node-view.js";
 /** @import { Changes, Item, Scene } from "./scene.js" */
 
 const BUILD_MS = 8; // a frame; what is not built by then is drawn and built in the next ones
+const MOST_AT_ONCE = 8; // nodes that come into the page in a frame: laying them out costs more than building them
 const MOST_KEPT = 200; // built nodes that are out of view
 
 /** @param {App} app @param {HTMLElement} world @param {Scene} scene */
@@ -66,8 +67,13 @@ export function createNearNodes(app, world, scene) {
     shown.delete(id);
   }
 
-  /** Nodes that must not leave the page: one with the focus, one whose field is in use. @param {string} id */
-  const mustStay = (id) => built.get(id)?.contains(document.activeElement) ?? false;
+  /** Nodes that must not leave the page: one with the focus or a field in use, one in hand, one that plays something.
+   * @param {string} id @param {{has(id: string): boolean}} held */
+  function mustStay(id, held) {
+    const element = built.get(id);
+    if (!element || held.has(id) || element.contains(document.activeElement)) return Boolean(element);
+    return [...element.querySelectorAll("video, audio")].some((one) => !(/** @type {HTMLMediaElement} */ (one).paused));
+  }
 
   return {
     layer,
@@ -101,20 +107,22 @@ export function createNearNodes(app, world, scene) {
         if (element && item) place(element, item);
       }
     },
-    /** Have just these nodes in the page; gives those that are not built yet. @param {string[]} ids @returns {Set<string>} */
-    show(ids) {
+    /** Have just these nodes in the page; gives those that are not built yet. @param {string[]} ids @param {{has(id: string): boolean}} held Stay anyway.
+     * @returns {Set<string>} */
+    show(ids, held) {
       const wanted = new Set(ids);
       for (const id of shown) {
-        if (wanted.has(id) || mustStay(id)) continue;
+        if (wanted.has(id) || mustStay(id, held)) continue;
         built.get(id)?.remove();
         shown.delete(id);
       }
       const missing = /** @type {Set<string>} */ (new Set());
       const until = performance.now() + BUILD_MS;
+      let came = 0;
       for (const id of ids) {
         if (shown.has(id)) continue;
         const item = scene.items.get(id);
-        const element = built.get(id) ?? (item && performance.now() < until ? build(item) : undefined);
+        const element = came++ >= MOST_AT_ONCE || !item ? undefined : built.get(id) ?? (performance.now() < until ? build(item) : undefined);
         if (!element) missing.add(id);
         else {
           layer.append(element);

@@ -1,13 +1,15 @@
 // What is on the canvas, derived from the document: boxes, sockets, curves. Kept between changes, so that a change costs what it changes.
 
-/** @import { Box, Catalog, Edge, Graph, NodeEntry, NodeSpec, Point, Workflow } from "../types.d.ts" */
+/** @import { Box, Catalog, Edge, Frame, Graph, NodeEntry, NodeSpec, Note, Point, Workflow } from "../types.d.ts" */
 /** @import { Shape } from "../model/geometry.js" */
 import { curve, endsOf, handle, isCollapsed, shapeOf, widthOf } from "../model/geometry.js";
-import { edgesInto, nodesOf, placeOf, titleOf } from "../model/graph.js";
+import { decorationsOf, edgesInto, nodesOf, placeOf, titleOf } from "../model/graph.js";
 import { outputType } from "../model/linked.js";
+import { dotId, dotOf } from "../model/reroutes.js";
 
 /** @typedef {{id: string, entry: NodeEntry, spec: NodeSpec, title: string, collapsed: boolean, shape: Shape, box: Box}} Item */
 /** @typedef {{key: string, edge: Edge, points: Point[], d: string, color: string, box: Box}} Wire */
+/** A frame or a note. @typedef {{id: string, part: "frames" | "notes", of: Frame & Note, box: Box}} Decoration */
 /** @typedef {{nodes: Set<string>, wires: Set<string>, gone: string[], goneWires: string[]}} Changes */
 /** @typedef {ReturnType<typeof createScene>} Scene */
 
@@ -19,6 +21,8 @@ export function createScene() {
   /** Keys of the wires at each node. @type {Map<string, Set<string>>} */
   const at = new Map();
   let reroutes = /** @type {Record<string, Point[]>} */ ({});
+  /** @type {Map<string, Decoration>} */
+  let decorations = new Map();
 
   /** Take over a document; tells what is different now. @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @returns {Changes} */
   function update(catalog, json, graph) {
@@ -44,7 +48,23 @@ export function createScene() {
     for (const id of items.keys()) if (!next.has(id)) changes.gone.push(id);
     items = next;
     updateWires(catalog, json, graph, changes);
+    decorations = new Map(/** @type {const} */ (["frames", "notes"]).flatMap((part) => decorationsOf(graph, part).map((of) => {
+      const { id, x, y, width, height } = of;
+      return [id, { id, part, of, box: { x, y, width, height } }];
+    })));
     return changes;
+  }
+
+  /** The box of a node, a frame, a note or a corner of a link. @param {string} id @returns {Box | undefined} */
+  function boxOf(id) {
+    const dot = dotOf(id);
+    const point = dot && wires.get(dot[0])?.points.slice(1, -1)[dot[1]];
+    return point ? { x: point[0], y: point[1], width: 0, height: 0 } : (items.get(id) ?? decorations.get(id))?.box;
+  }
+
+  /** The corners of all links, by id. */
+  function* dots() {
+    for (const { key, points } of wires.values()) for (let index = 1; index < points.length - 1; index++) yield { id: dotId(key, index - 1), key, point: points[index] };
   }
 
   /** @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @param {Changes} changes */
@@ -86,22 +106,37 @@ export function createScene() {
     return { key: edge.key, edge, points, d: curve(points), color, box };
   }
 
-  /** Put nodes elsewhere for now (while they are dragged); tells the wires that came along. @param {ReadonlyMap<string, Point>} places @returns {Set<string>} */
+  /** Put things elsewhere for now (while they are dragged); tells the wires that came along. @param {ReadonlyMap<string, Point>} places @returns {Set<string>} */
   function shift(places) {
     const touched = /** @type {Set<string>} */ (new Set());
     for (const [id, [x, y]] of places) {
-      const item = items.get(id);
-      if (!item) continue;
-      items.set(id, { ...item, box: { ...item.box, x, y } });
+      const dot = dotOf(id);
+      if (dot) {
+        const wire = wires.get(dot[0]);
+        if (wire) wires.set(dot[0], { ...wire, points: wire.points.map((point, index) => (index === dot[1] + 1 ? [x, y] : point)) });
+        touched.add(dot[0]);
+      }
+      put(id, { x, y });
       for (const key of at.get(id) ?? []) touched.add(key);
     }
-    for (const key of touched) {
-      const wire = /** @type {Wire} */ (wires.get(key));
-      const source = /** @type {Item} */ (items.get(wire.edge.source));
-      const target = /** @type {Item} */ (items.get(wire.edge.target));
-      wires.set(key, made(wire.edge, source, target, wire.points.slice(1, -1), wire.color));
-    }
+    bend(touched);
     return touched;
+  }
+
+  /** @param {string} id @param {Partial<Box>} change */
+  function put(id, change) {
+    const [item, decoration] = [items.get(id), decorations.get(id)];
+    if (item) items.set(id, { ...item, box: { ...item.box, ...change } });
+    if (decoration) decorations.set(id, { ...decoration, box: { ...decoration.box, ...change } });
+  }
+
+  /** @param {Iterable<string>} keys */
+  function bend(keys) {
+    for (const key of keys) {
+      const wire = wires.get(key);
+      const [source, target] = [items.get(wire?.edge.source ?? ""), items.get(wire?.edge.target ?? "")];
+      if (wire && source && target) wires.set(key, made(wire.edge, source, target, wire.points.slice(1, -1), wire.color));
+    }
   }
 
   return {
@@ -113,7 +148,24 @@ export function createScene() {
     },
     /** The wires at a node. @param {string} id */
     wiresAt: (id) => at.get(id) ?? new Set(),
+    get decorations() {
+      return decorations;
+    },
+    dots,
+    boxOf,
+    /** Everything that has a place. @returns {Generator<[string, Box]>} */
+    *boxes() {
+      for (const { id, box } of items.values()) yield [id, box];
+      for (const { id, box } of decorations.values()) yield [id, box];
+      for (const { id, point: [x, y] } of dots()) yield [id, { x, y, width: 0, height: 0 }];
+    },
     update,
     shift,
+    /** Make something larger or smaller for now; tells the wires that came along. @param {string} id @param {Partial<Box>} change */
+    resize(id, change) {
+      put(id, change);
+      bend(at.get(id) ?? []);
+      return at.get(id) ?? new Set();
+    },
   };
 }

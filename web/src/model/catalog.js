@@ -7,6 +7,12 @@ import { bodyOf, kindOf } from "./types.js";
 
 export const CALLED = "subgraph/";
 
+/** The subgraph that a node runs, as its own body or as that of a loop; "" where it runs none. @param {Workflow} json @param {NodeEntry} entry */
+export function calledBy(json, entry) {
+  const name = entry.type.startsWith(CALLED) ? entry.type.slice(CALLED.length) : entry.inputs?.body;
+  return typeof name === "string" && json.subgraphs && name in json.subgraphs ? name : "";
+}
+
 const VALUE_COLORS = /** @type {Record<string, string>} */ ({
   int: "#7bd88f", float: "#7bd88f", seed: "#c9a0ff", str: "#ffb870", enum: "#ffb870", bool: "#ff8fa3", color: "#f7a8d8", file: "#c0a080",
   json: "#a8b4c4", secret: "#ff6b6b", curve: "#9fd3c7",
@@ -15,7 +21,8 @@ const VALUE_COLORS = /** @type {Record<string, string>} */ ({
 /** What each way to iterate sets in the body in every round. @type {Record<string, string[]>} */
 const SETS = { map: ["item", "index"], fold: ["state", "item", "index"], while: ["state", "index"], once: [] };
 
-/** @param {{nodes: Record<string, NodeSpec>, sockets: Record<string, SocketSpec>, broken: Record<string, string>}} data @returns {Catalog} */
+/** @param {{nodes: Record<string, NodeSpec>, sockets: Record<string, SocketSpec>, broken: Record<string, string>,
+ *   files?: Catalog["files"]}} data @returns {Catalog} */
 export function createCatalog(data) {
   /** Specs that follow from a subgraph, by the subgraph. @type {WeakMap<Graph, Map<string, NodeSpec>>} */
   const byGraph = new WeakMap();
@@ -29,12 +36,14 @@ export function createCatalog(data) {
       const base = called ? null : data.nodes[entry.type];
       if (base && !base.iterates) return base;
       const name = called ? entry.type.slice(CALLED.length) : entry.inputs?.body;
-      const graph = typeof name === "string" ? json.subgraphs?.[name] : undefined;
+      const named = typeof name === "string" ? json.subgraphs?.[name] : undefined;
+      const file = named?.file && !named.nodes ? data.files?.[named.file] : undefined;
+      const graph = file ?? named;
       if (!graph || graph.file && !graph.nodes) return base ?? guess(entry);
       let known = byGraph.get(graph);
       if (!known) byGraph.set(graph, (known = new Map()));
       let spec = known.get(entry.type);
-      if (!spec) known.set(entry.type, (spec = specialised(catalog, json, graph, name, base)));
+      if (!spec) known.set(entry.type, (spec = specialised(catalog, file ?? json, graph, name, base)));
       return spec;
     },
     color: (type) => colorOf(type, data.sockets),

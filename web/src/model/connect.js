@@ -1,9 +1,9 @@
 // May these two ends be joined, and if not, why? The server checks again; this is for lighting up what fits.
 
-/** @import { Catalog, End, Graph, InputSpec, Scope, TypeExpr, Verdict, Workflow } from "../types.d.ts" */
-import { edgesInto, graphAt, nodesOf, wouldCircle } from "./graph.js";
+/** @import { Catalog, Edge, End, Graph, InputSpec, NodeSpec, Point, Scope, TypeExpr, Verdict, Workflow } from "../types.d.ts" */
+import { edgesInto, graphAt, nodesOf, placeOf, wouldCircle } from "./graph.js";
 import { outputType, resolved } from "./linked.js";
-import { hasVariable, relate, typeText } from "./types.js";
+import { hasVariable, relate, sameType, substitute, typeText } from "./types.js";
 import { t } from "../text/index.js";
 
 /** From an output to an input, whichever of the two was taken first. @param {End} a @param {End} b @returns {[End, End] | null} */
@@ -66,6 +66,49 @@ export function fittingSockets(catalog, json, scope, end, spec) {
   const found = end.side === "output"
     ? spec.inputs.map((input) => ({ name: input.name, how: relate(type, input.type)?.how }))
     : spec.outputs.map((output) => ({ name: output.name, how: relate(output.type, type, bound)?.how ?? (hasVariable(output.type) ? "map" : undefined) }));
-  const rank = { direct: 0, wrap: 1, map: 2 };
-  return found.filter((one) => one.how).sort((a, b) => rank[a.how ?? "map"] - rank[b.how ?? "map"]).map((one) => one.name);
+  return found.filter((one) => one.how).sort((a, b) => RANK[a.how ?? "map"] - RANK[b.how ?? "map"]).map((one) => one.name);
+}
+
+const RANK = { direct: 0, wrap: 1, map: 2 };
+
+/** The sockets of one node that an end could be joined with: those that are free first, then those that fit as they are.
+ * @param {Catalog} catalog @param {Workflow} json @param {Scope} scope @param {End} end @param {string} node @returns {End[]} */
+export function fittingOn(catalog, json, scope, end, node) {
+  const entry = nodesOf(graphAt(json, scope))[node];
+  if (!entry) return [];
+  const spec = catalog.specOf(json, entry);
+  const side = end.side === "output" ? "input" : "output";
+  const rows = (side === "input" ? spec.inputs : spec.outputs).map((one) => {
+    const other = /** @type {End} */ ({ node, socket: one.name, side });
+    return { other, verdict: mayConnect(catalog, json, scope, end, other) };
+  }).filter((row) => row.verdict.ok);
+  const rank = (/** @type {Verdict} */ { how, replaces }) => RANK[how ?? "map"] + (replaces ? 5 : 0);
+  return rows.sort((a, b) => rank(a.verdict) - rank(b.verdict)).map((row) => row.other);
+}
+
+/** Every socket of a graph that an end could be joined with, those of the nearest nodes first. @param {Catalog} catalog @param {Workflow} json
+ * @param {Scope} scope @param {End} end @returns {End[]} */
+export function fittingEnds(catalog, json, scope, end) {
+  const graph = graphAt(json, scope);
+  const [x, y] = placeOf(graph, end.node);
+  const far = (/** @type {Point} */ [px, py]) => Math.hypot(px - x, py - y);
+  const ids = Object.keys(nodesOf(graph)).filter((id) => id !== end.node).map((id) => ({ id, away: far(placeOf(graph, id)) }));
+  return ids.sort((a, b) => a.away - b.away).flatMap(({ id }) => fittingOn(catalog, json, scope, end, id));
+}
+
+/** By which of its sockets a node of a type could stand in a link; null: not at all. @param {Catalog} catalog @param {Workflow} json
+ * @param {Scope} scope @param {Edge} edge @param {NodeSpec} spec @returns {{input: string, output: string} | null} */
+export function wayThrough(catalog, json, scope, edge, spec) {
+  const to = /** @type {End} */ ({ node: edge.target, socket: edge.input, side: "input" });
+  const source = typeAt(catalog, json, scope, { node: edge.source, socket: edge.output, side: "output" });
+  const target = typeAt(catalog, json, scope, to);
+  if (!source || !target) return null;
+  const bound = boundWithout(catalog, json, graphAt(json, scope), to);
+  const inputs = spec.inputs.map((input) => ({ input, relation: relate(source, input.type) })).filter((row) => row.relation?.how === "direct");
+  inputs.sort((a, b) => Number(sameType(b.input.type, source)) - Number(sameType(a.input.type, source)));
+  for (const { input, relation } of inputs) {
+    const output = spec.outputs.find((one) => relate(substitute(one.type, relation?.bindings ?? new Map()), target, bound)?.how === "direct");
+    if (output) return { input: input.name, output: output.name };
+  }
+  return null;
 }

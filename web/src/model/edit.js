@@ -1,7 +1,8 @@
 // Changes to a document, as functions from one to the next. What they do not touch stays the same object.
 
 /** @import { Frame, Graph, InterfaceInput, Layout, NodeEntry, Note, Point, Scope, Workflow } from "../types.d.ts" */
-import { edgeKey, freeName, graphAt, nodesOf } from "./graph.js";
+import { decorationsOf, edgeKey, freeName, graphAt, nodesOf } from "./graph.js";
+import { moveDots, removeDots } from "./reroutes.js";
 
 /** A copy with one name set, or without it where `value` is undefined. @template {Record<string, any>} T
  * @param {T | undefined} record @param {string} name @param {any} value @returns {T} */
@@ -52,10 +53,10 @@ export const freeId = (graph, wish) => freeName(wish, (name) => name in nodesOf(
 /** @param {Point} place @returns {Point} */
 const rounded = ([x, y]) => [Math.round(x), Math.round(y)];
 
-/** Move nodes, frames and notes to new places. @param {Graph} graph @param {ReadonlyMap<string, Point>} places By id. @returns {Graph} */
+/** Move nodes, frames, notes and corners of links to new places. @param {Graph} graph @param {ReadonlyMap<string, Point>} places By id. @returns {Graph} */
 export function moveTo(graph, places) {
   if (!places.size) return graph;
-  return inLayout(graph, (layout) => {
+  return inLayout(moveDots(graph, places), (layout) => {
     const nodes = { ...layout.nodes };
     for (const [id, place] of places) if (id in nodesOf(graph)) nodes[id] = rounded(place);
     const moved = (/** @type {any} */ one) => {
@@ -63,20 +64,19 @@ export function moveTo(graph, places) {
       return place ? { ...one, x: Math.round(place[0]), y: Math.round(place[1]) } : one;
     };
     const after = { ...layout, nodes };
-    if (layout.frames) after.frames = layout.frames.map(moved);
-    if (layout.notes) after.notes = layout.notes.map(moved);
+    for (const part of /** @type {const} */ (["frames", "notes"])) if (layout[part]) after[part] = decorationsOf(graph, part).map(moved);
     return after;
   });
 }
 
-/** Remove nodes, frames and notes, with the links, public inputs and outputs that lead to them. @param {Graph} graph
+/** Remove nodes, frames, notes and corners of links, with the links, public inputs and outputs that lead to them. @param {Graph} graph
  * @param {ReadonlySet<string>} ids @returns {Graph} */
 export function remove(graph, ids) {
   /** @type {Record<string, NodeEntry>} */
   const nodes = {};
   for (const [id, entry] of Object.entries(nodesOf(graph))) if (!ids.has(id)) nodes[id] = withoutSources(entry, ids);
   const inside = (/** @type {string} */ reference) => !ids.has(reference.split(".", 1)[0]);
-  let after = { ...graph, nodes };
+  const after = { ...removeDots(graph, ids), nodes };
   if (graph.interface) {
     const inputs = Object.entries(graph.interface.inputs ?? {}).map(([name, spec]) => /** @type {const} */ ([name, { ...spec, to: spec.to.filter(inside) }]));
     const outputs = Object.entries(graph.interface.outputs ?? {}).filter(([, from]) => inside(from));
@@ -95,8 +95,7 @@ export function remove(graph, ids) {
     if (layout.collapsed) copy.collapsed = layout.collapsed.filter((id) => !ids.has(id));
     if (layout.seeds) copy.seeds = kept(layout.seeds, inside);
     if (layout.reroutes) copy.reroutes = kept(layout.reroutes, (key) => key.split(">").every(inside));
-    if (layout.frames) copy.frames = layout.frames.filter((frame) => !ids.has(frame.id));
-    if (layout.notes) copy.notes = layout.notes.filter((note) => !ids.has(note.id));
+    for (const part of /** @type {const} */ (["frames", "notes"])) if (layout[part]) copy[part] = decorationsOf(graph, part).filter((one) => !ids.has(one.id));
     return copy;
   });
 }
@@ -206,7 +205,7 @@ export const setPublicOutput = (graph, name, from) => put(graph, "interface", /*
  * @param {Frame | Note | undefined} item @returns {Graph} */
 export const setDecoration = (graph, part, id, item) =>
   inLayout(graph, (layout) => {
-    const others = /** @type {any[]} */ (layout[part] ?? []);
+    const others = /** @type {any[]} */ (decorationsOf(graph, part));
     const place = others.findIndex((one) => one.id === id);
     const all = place < 0 ? (item ? [...others, item] : others) : others.flatMap((one) => (one.id !== id ? [one] : item ? [item] : []));
     return all === others ? layout : put(layout, part, all.length ? all : undefined);

@@ -108,10 +108,29 @@ export function curve(points) {
 /** How far a curve goes straight out of its socket. @param {number} ax @param {number} bx @param {number} ay @param {number} by */
 export const handle = (ax, bx, ay, by) => (bx >= ax ? Math.max(20, (bx - ax) / 2) : Math.min(160, 40 + (ax - bx) / 4 + Math.abs(by - ay) / 8));
 
+/** How far a point is from the curve through points, and which of its parts is the nearest. @param {Point[]} points @param {number} x @param {number} y */
+export function nearCurve(points, x, y) {
+  let found = { away: Infinity, part: 0 };
+  for (let part = 0; part < points.length - 1; part++) {
+    const [[ax, ay], [bx, by]] = [points[part], points[part + 1]];
+    const pull = handle(ax, bx, ay, by);
+    for (let step = 0; step <= 24; step++) {
+      const [s, r] = [step / 24, 1 - step / 24];
+      const px = r * r * r * ax + 3 * r * r * s * (ax + pull) + 3 * r * s * s * (bx - pull) + s * s * s * bx;
+      const away = Math.hypot(px - x, (r * r * (r + 3 * s)) * ay + (s * s * (s + 3 * r)) * by - y);
+      if (away < found.away) found = { away, part };
+    }
+  }
+  return found;
+}
+
 /** @param {Box} a @param {Box} b */
 export const overlaps = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 /** @param {Box} box @param {number} x @param {number} y */
 export const holds = (box, x, y) => x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height;
+
+/** Whether a box lies within another one. @param {Box} outer @param {Box} box */
+export const contains = (outer, box) => holds(outer, box.x, box.y) && holds(outer, box.x + box.width, box.y + box.height);
 
 /** The box around boxes. @param {Iterable<Box>} boxes @returns {Box | null} */
 export function around(boxes) {

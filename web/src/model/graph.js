@@ -1,6 +1,6 @@
 // Reading a document: its graphs, links and places. Nothing here changes one; edit.js does.
 
-/** @import { Edge, Graph, NodeEntry, Point, Scope, Workflow } from "../types.d.ts" */
+/** @import { Edge, Frame, Graph, NodeEntry, Note, Point, Scope, Workflow } from "../types.d.ts" */
 
 /** @type {Graph} */
 const NONE = Object.freeze({ nodes: {} });
@@ -63,12 +63,44 @@ export function wouldCircle(graph, from, to) {
   return false;
 }
 
+/** Nodes without a place, in their order. @type {WeakMap<object, {layout: unknown, index: Map<string, number>}>} */
+const unplaced = new WeakMap();
+
 /** Where a node lies; a node without a place gets one in a row below. @param {Graph} graph @param {string} id @returns {Point} */
 export function placeOf(graph, id) {
-  const place = graph.layout?.nodes?.[id];
+  const places = graph.layout?.nodes;
+  const place = places?.[id];
   if (Array.isArray(place) && place.length >= 2) return place;
-  const index = Object.keys(nodesOf(graph)).filter((one) => !graph.layout?.nodes?.[one]).indexOf(id);
+  const nodes = nodesOf(graph);
+  let known = unplaced.get(nodes);
+  if (!known || known.layout !== places) {
+    const index = new Map(Object.keys(nodes).filter((one) => !places?.[one]).map((one, number) => [one, number]));
+    unplaced.set(nodes, (known = { layout: places, index }));
+  }
+  const index = known.index.get(id) ?? 0;
   return [290 * (index % 6), 260 * Math.floor(index / 6)];
+}
+
+/** @type {WeakMap<object[], (Frame & Note)[]>} */
+const decorations = new WeakMap();
+
+/** The frames or notes of a graph. Those of other programs have `at` and `size`, and no id: they get one here.
+ * @param {Graph} graph @param {"frames" | "notes"} part @returns {(Frame & Note)[]} */
+export function decorationsOf(graph, part) {
+  const all = graph.layout?.[part];
+  if (!Array.isArray(all)) return [];
+  let known = decorations.get(all);
+  if (!known) {
+    const seen = new Set();
+    known = all.map((/** @type {any} */ one, index) => {
+      if (one?.id && Number.isFinite(one.width) && !seen.has(one.id)) return seen.add(one.id), one;
+      const { at = [one?.x, one?.y], size = [one?.width, one?.height], ...rest } = one ?? {};
+      const [x, y, width, height] = [...at, ...size].map((value, place) => (Number.isFinite(value) ? value : [0, 0, 240, 120][place]));
+      return { ...rest, id: `${part}:${index}`, x, y, width, height };
+    });
+    decorations.set(all, known);
+  }
+  return known;
 }
 
 /** What a node is called: its title in the layout, or its type's. @param {Graph} graph @param {string} id @param {{title: string}} spec */

@@ -1,7 +1,11 @@
 // A node as it is built: its title, sockets and fields, and below it what its run shows. Its places come from geometry.js.
+import { useComputed } from "@preact/signals";
 import { Control, controlHeight } from "../fields/index.js";
+import { wrongAt } from "../fields/node-field.js";
 import { setValue } from "../model/edit.js";
 import { html } from "../html.js";
+import { promoted } from "../model/promote.js";
+import { offText } from "../model/rewire.js";
 import { typeText } from "../model/types.js";
 import { editGraph } from "../tabs.js";
 import { t } from "../text/index.js";
@@ -20,8 +24,10 @@ export function NodeView({ app, tab, item }) {
   return html`
     <header class="node-head" title=${spec.description.split("\n")[0]}>
       <span class="node-title">${title}</span>
+      ${entry.disabled && html`<span class="node-state" title=${offText(app.catalog.value, tab.store.json.value, tab.graph.value, id)}>${t("node.off")}</span>`}
       <${NodeState} app=${app} tab=${tab} id=${id} />
     </header>
+    <span class="grip"></span>
     ${collapsed && html`<${ClosedSockets} app=${app} item=${item} />`}
     ${shape.rows.map((row) => html`<div class=${`node-row ${row.kind}`} key=${`${row.kind} ${row.input ?? ""} ${row.index ?? ""} ${row.output ?? ""}`}
         style=${{ top: `${row.y}px`, height: `${row.height}px` }}>
@@ -62,13 +68,15 @@ function Socket({ app, id, name, side, type, index, title, y, linked, required }
 function FieldRow({ app, tab, item, input, row }) {
   const { id, entry } = item;
   const links = entry.links?.[input.name];
+  const wrong = useComputed(() => wrongAt(app, tab, id, input.name)).value;
+  const shown = useComputed(() => promoted(tab.graph.value, `${id}.${input.name}`) !== "").value;
   if (links !== undefined) {
     const source = Array.isArray(links) ? links.join(", ") : links;
     return html`<span class="label in">${input.title}</span><span class="label from" title=${source}>${t("field.linked", { source })}</span>`;
   }
   const value = entry.inputs?.[input.name];
   return html`<${Control} app=${app} tab=${tab} input=${input} value=${value === undefined ? input.default : value} set=${value !== undefined}
-    where="node" place=${`${id}.${input.name}`} height=${controlHeight(row.height)}
+    where="node" place=${`${id}.${input.name}`} height=${controlHeight(row.height)} wrong=${wrong} promoted=${shown}
     change=${(/** @type {any} */ next, /** @type {{merge?: boolean}} */ { merge = false } = {}) =>
       editGraph(tab, t("field.set", { input: input.title }), (graph) => setValue(graph, id, input.name, next), { merge: merge ? `${id}.${input.name}` : "" })} />`;
 }

@@ -1,49 +1,34 @@
-// Adding nodes: the palette over the canvas.
-import { html } from "../html.js";
-import { useState } from "preact/hooks";
-import { fittingSockets } from "../model/connect.js";
-import { addNode, freeId } from "../model/edit.js";
-import { join } from "../canvas/wiring.js";
+// Finding, adding and changing nodes: the palette, the panel of nodes, the menu at the pointer, the lists to connect by.
+import { currentNode, focusCommands } from "../canvas/focus.js";
+import { nodesOf } from "../model/graph.js";
 import { t } from "../text/index.js";
+import { changingCommands } from "./changing.js";
+import { connectSocket } from "./connecting.js";
+import { NodeHelp } from "./help.js";
+import { openPalette } from "./insert.js";
+import { openMenu } from "./menu.js";
+import { NodesPanel } from "./nodes-panel.js";
 
-/** @import { App, End, NodeSpec, Point } from "../types.d.ts" */
+/** @import { App, End } from "../types.d.ts" */
 
 /** @param {App} app */
 export function install(app) {
-  app.commands.add({
-    id: "palette.open", title: "palette.title", keys: ["/", "Tab"], context: "canvas", group: "insert", when: () => app.tabs.current.value !== null,
-    run: (given) => open(app, given?.at ? given : {}),
-  });
+  const when = () => app.tabs.current.value !== null;
+  app.panels.add({ id: "nodes", title: "panel.nodes", side: "left", icon: "nodes", order: 0, component: NodesPanel });
+  app.commands.add(
+    { id: "palette.open", title: "palette.title", keys: ["/", "Tab"], context: "canvas", group: "insert", when, run: (given) => openPalette(app, { at: given?.at, end: given?.end }) },
+    { id: "menu.context", title: "menu.context", keys: ["Shift+F10", "ContextMenu"], context: "canvas", group: "node", hidden: true, when, run: (given) => openMenu(app, given?.event ?? null) },
+    { id: "connect.list", title: "menu.link", group: "node", hidden: true, when, run: (/** @type {End} */ end) => connectSocket(app, end) },
+    { id: "node.help", title: "node.help", keys: ["F1"], context: "canvas", group: "node", when: () => currentNode(app) !== "", run: () => help(app) },
+    ...changingCommands(app), ...focusCommands(app),
+  );
 }
 
-/** @param {App} app @param {{at?: Point, end?: End}} where */
-async function open(app, { at, end }) {
-  const spec = /** @type {NodeSpec | undefined} */ (await app.dialogs.open(t("palette.title"), PaletteBody, { end }));
-  if (spec) insert(app, spec, { at, end });
-}
-
-/** Add a node of a type, and link it to `end` if there is one. @param {App} app @param {NodeSpec} spec @param {{at?: Point, end?: End}} where */
-export function insert(app, spec, { at, end }) {
+/** @param {App} app */
+function help(app) {
   const tab = app.tabs.current.peek();
-  if (!tab) return;
-  const view = app.canvas?.view() ?? { x: 0, y: 0, width: 800, height: 600 };
-  const place = at ?? /** @type {Point} */ ([view.x + view.width / 2 - 115, view.y + view.height / 2 - 60]);
-  const id = freeId(tab.graph.peek(), spec.id.split("/")[1]);
-  app.tabs.edit(t("palette.add", { title: spec.title }), (graph) => addNode(graph, id, { type: spec.id, version: spec.version }, place));
-  tab.selection.value = new Set([id]);
-  const socket = end && fittingSockets(app.catalog.peek(), tab.store.json.peek(), tab.scope.peek(), end, spec)[0];
-  if (end && socket) join(app, tab, end, { node: id, socket, side: end.side === "output" ? "input" : "output" });
-}
-
-/** @param {{app: App, end?: End, close(spec?: NodeSpec): void}} props */
-function PaletteBody({ app, end, close }) {
-  const [text, setText] = useState("");
-  const tab = app.tabs.current.value;
-  const fits = (/** @type {NodeSpec} */ spec) => !end || !tab || fittingSockets(app.catalog.value, tab.store.json.value, tab.scope.value, end, spec).length > 0;
-  const found = Object.values(app.catalog.value.nodes).filter((spec) => `${spec.title} ${spec.id} ${spec.category}`.toLowerCase().includes(text.toLowerCase()) && fits(spec));
-  return html`<form class="palette" onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), found[0] && close(found[0]))}>
-    <input type="search" autofocus aria-label=${t("palette.search")} placeholder=${t("palette.search")} onInput=${(/** @type {any} */ event) => setText(event.target.value)} />
-    <ul>${found.slice(0, 50).map((spec) => html`<li key=${spec.id}><button type="button" onClick=${() => close(spec)}>${spec.title} <small>${spec.category}</small></button></li>`)}</ul>
-    ${found.length === 0 && html`<p>${t("palette.nothing")}</p>`}
-  </form>`;
+  const entry = tab && nodesOf(tab.graph.peek())[currentNode(app)];
+  if (!tab || !entry) return;
+  const spec = app.catalog.peek().specOf(tab.store.json.peek(), entry);
+  app.dialogs.open(t("help.of", { title: spec.title }), NodeHelp, { spec }, { wide: true });
 }

@@ -1,13 +1,13 @@
 // Dialogs, one above the other. The browser's own <dialog> keeps the focus inside and gives it back.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { html } from "../html.js";
 import { Icon } from "../icons.js";
 import { t } from "../text/index.js";
 
 /** @import { App } from "../types.d.ts" */
-/** `body` is a component; it is given `close(answer)`. @typedef {{id: number, title: string, body: (props: any) => any, props: any, wide: boolean,
- *   answer(value: any): void}} Dialog */
+/** `body` is a component; it is given `close(answer)`. @typedef {{id: number, title: string, body: (props: any) => any, props: any, wide: boolean, at?: [number, number],
+ *   answer(value: any): void, may?: () => boolean | Promise<boolean>}} Dialog */
 /** @typedef {ReturnType<typeof createDialogs>} Dialogs */
 
 export function createDialogs() {
@@ -16,15 +16,16 @@ export function createDialogs() {
   return {
     all,
     /** Show a dialog and wait for its answer; undefined when it was closed. @param {string} title @param {(props: any) => any} body
-     * @param {Record<string, any>} [props] @param {{wide?: boolean}} [options] @returns {Promise<any>} */
-    open: (title, body, props = {}, { wide = false } = {}) => new Promise((resolve) => {
+     * @param {Record<string, any>} [props] @param {{wide?: boolean, at?: [number, number], may?: Dialog["may"]}} [options] `at`: small and without a head, at this point
+     * of the page. `may`: whether it may be closed without an answer. @returns {Promise<any>} */
+    open: (title, body, props = {}, { wide = false, at, may } = {}) => new Promise((resolve) => {
       const id = ++last;
       const answer = (/** @type {any} */ value) => {
         if (!all.peek().some((one) => one.id === id)) return;
         all.value = all.peek().filter((one) => one.id !== id);
         resolve(value);
       };
-      all.value = [...all.peek(), { id, title, body, props, wide, answer }];
+      all.value = [...all.peek(), { id, title, body, props, wide, at, answer, may }];
     }),
     /** Ask for one line of text. @param {string} title @param {string} [value] @returns {Promise<string | undefined>} */
     ask(title, value = "") {
@@ -57,11 +58,22 @@ export const DialogStack = ({ app }) => app.dialogs.all.value.map((dialog) => ht
 /** @param {{app: App, dialog: Dialog}} props */
 function Shown({ app, dialog }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => element.current?.showModal(), []);
-  return html`<dialog ref=${element} class=${dialog.wide ? "wide" : ""} aria-label=${dialog.title} onClose=${() => dialog.answer(undefined)}
-      onClick=${(/** @type {Event} */ event) => event.target === element.current && dialog.answer(undefined)}>
+  useLayoutEffect(() => {
+    const box = /** @type {HTMLDialogElement} */ (element.current);
+    box.showModal();
+    if (dialog.at) {
+      const [x, y] = dialog.at;
+      box.style.left = `${Math.max(4, Math.min(x, innerWidth - box.offsetWidth - 4))}px`;
+      box.style.top = `${Math.max(4, Math.min(y, innerHeight - box.offsetHeight - 4))}px`;
+    }
+    return () => box.close(); // it gives the focus back
+  }, []);
+  const leave = async () => (await (dialog.may?.() ?? true)) && dialog.answer(undefined);
+  const cancel = (/** @type {Event} */ event) => dialog.may && event.target === element.current && (event.preventDefault(), leave());
+  return html`<dialog ref=${element} class=${dialog.at ? "at" : dialog.wide ? "wide" : ""} aria-label=${dialog.title} onClose=${() => dialog.answer(undefined)} onCancel=${cancel}
+      onClick=${(/** @type {Event} */ event) => event.target === element.current && leave()}>
     <div class="dialog-body">
-      <header><h2>${dialog.title}</h2><button type="button" class="plain" aria-label=${t("close")} onClick=${() => dialog.answer(undefined)}><${Icon} name="close" /></button></header>
+      ${!dialog.at && html`<header><h2>${dialog.title}</h2><button type="button" class="plain" aria-label=${t("close")} onClick=${leave}><${Icon} name="close" /></button></header>`}
       <${dialog.body} app=${app} ...${dialog.props} close=${dialog.answer} />
     </div>
   </dialog>`;

@@ -8,14 +8,16 @@ import { ToastList } from "./toasts.js";
 
 /** @import { App, Panel } from "../types.d.ts" */
 
-/** @param {{app: App, bar: (props: {app: App}) => any, said: {value: string}}} props */
-export function Shell({ app, bar, said }) {
+/** `tabs` and `bar` stand in the bar, `above` above the view. @typedef {(props: {app: App}) => any} Part */
+
+/** @param {{app: App, tabs: Part, bar: Part, above: Part, said: {value: string}}} props */
+export function Shell({ app, tabs, bar, above, said }) {
   const view = app.views.find(app.view.value) ?? app.views.all.value[0];
   return html`<${Fragment}>
     <a class="skip" href="#main">${t("app.skip")}</a>
     <header class="bar" role="banner">
       <${MainMenu} app=${app} />
-      <${TabStrip} app=${app} />
+      <${tabs} app=${app} />
       <nav class="views" aria-label=${t("group.view")}>${app.views.all.value.map((one) => html`<button type="button" key=${one.id}
         aria-pressed=${one === view} title=${t(one.title)} onClick=${() => (app.view.value = one.id)}><${Icon} name=${one.icon} /><span class="wide-only">${t(one.title)}</span></button>`)}</nav>
       <${bar} app=${app} />
@@ -24,6 +26,7 @@ export function Shell({ app, bar, said }) {
       <${Rail} app=${app} side="left" />
       <${Side} app=${app} side="left" />
       <main id="main" tabindex="-1">
+        <${above} app=${app} />
         ${view && html`<${view.component} app=${app} key=${view.id} />`}
         <${Side} app=${app} side="bottom" />
       </main>
@@ -35,19 +38,6 @@ export function Shell({ app, bar, said }) {
     <${DialogStack} app=${app} />
     <p class="only-read" role="status" aria-live="polite">${said.value}</p>
   </${Fragment}>`;
-}
-
-/** @param {{app: App}} props */
-function TabStrip({ app }) {
-  const current = app.tabs.current.value;
-  return html`<div class="tabs" role="tablist" aria-label=${t("tabs.label")}>
-    ${app.tabs.all.value.map((tab) => html`<div key=${tab.key} class="tab" role="presentation">
-      <button type="button" role="tab" aria-selected=${tab === current} onClick=${() => (app.tabs.current.value = tab)}>
-        ${tab.title.value}${tab.store.dirty.value && html`<span class="dot" title=${t("tabs.unsaved")} aria-label=${t("tabs.unsaved")}>●</span>`}</button>
-      <button type="button" class="plain close" aria-label=${t("tabs.close", { title: tab.title.value })} onClick=${() => app.commands.run("document.close", tab)}><${Icon} name="close" /></button>
-    </div>`)}
-    <button type="button" class="plain" aria-label=${t("tabs.new")} title=${t("tabs.new")} onClick=${() => app.commands.run("document.new")}><${Icon} name="add" /></button>
-  </div>`;
 }
 
 /** @param {App} app @param {Panel["side"]} side */

@@ -17,13 +17,14 @@ export class ApiError extends Error {
 /** @typedef {ReturnType<typeof createApi>} Api */
 
 export function createApi() {
-  /** @param {string} method @param {string} path @param {any} [body] @param {Record<string, string>} [headers] @returns {Promise<any>} */
-  async function ask(method, path, body, headers = {}) {
+  /** @param {string} method @param {string} path @param {any} [body] @param {Record<string, string>} [headers] @param {RequestInit} [more]
+   * @returns {Promise<any>} */
+  async function ask(method, path, body, headers = {}, more = {}) {
     const raw = body instanceof Blob || body instanceof ArrayBuffer;
     const sent = body === undefined ? undefined : raw ? body : JSON.stringify(body);
     /** @type {Record<string, string>} */
     const kind = body === undefined ? {} : { "Content-Type": raw ? (/** @type {Blob} */ (body).type || "application/octet-stream") : "application/json" };
-    const answer = await fetch(path, { method, headers: { ...kind, ...headers }, body: sent });
+    const answer = await fetch(path, { method, headers: { ...kind, ...headers }, body: sent, ...more });
     if (answer.status === 401) location.reload(); // the session is over: the page is the login page now
     if (answer.status === 204) return null;
     const json = (answer.headers.get("Content-Type") ?? "").includes("json");
@@ -36,8 +37,8 @@ export function createApi() {
     get: (path) => ask("GET", path),
     /** @param {string} path @param {any} [body] @param {Record<string, string>} [headers] */
     post: (path, body, headers) => ask("POST", path, body, headers),
-    /** @param {string} path @param {any} body */
-    put: (path, body) => ask("PUT", path, body),
+    /** @param {string} path @param {any} body @param {RequestInit} [more] */
+    put: (path, body, more) => ask("PUT", path, body, {}, more),
     /** @param {string} path */
     delete: (path) => ask("DELETE", path),
     /** Give the server a file for jobs; the answer's `file` is what a file input takes. @param {Blob} file @param {string} name

@@ -14,6 +14,12 @@ export function createEvents() {
   let last = 0;
   let wait = 500;
 
+  /** @param {Message} message */
+  function tell(message) {
+    if (message.seq !== null) last = message.seq;
+    hearers.forEach((work) => work(message));
+  }
+
   function connect() {
     const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/events${last ? `?since=${last}` : ""}`);
     socket.binaryType = "arraybuffer";
@@ -23,10 +29,7 @@ export function createEvents() {
     };
     socket.onmessage = (event) => {
       if (typeof event.data !== "string") return watchers.forEach((work) => work(readPreview(event.data)));
-      /** @type {Message} */
-      const message = JSON.parse(event.data);
-      if (message.seq !== null) last = message.seq;
-      hearers.forEach((work) => work(message));
+      tell(JSON.parse(event.data));
     };
     socket.onclose = () => {
       connected.value = false;
@@ -39,6 +42,8 @@ export function createEvents() {
     connected,
     /** Begin to listen; whoever wants events should be registered by then. */
     connect,
+    /** What a message does, wherever it comes from. */
+    tell,
     /** @param {(message: Message) => void} work @returns {() => void} Ends it. */
     on(work) {
       hearers.add(work);

@@ -11,9 +11,12 @@ import { batch, signal } from "@preact/signals";
 
 /** @type {NodeRun} */
 export const IDLE = Object.freeze({
-  state: "", done: 0, total: 0, ms: 0, bytes: null, reason: "", problem: null, preview: "", parts: 0, finished: 0,
+  state: "", done: 0, total: 0, ms: 0, bytes: null, peak: null, reason: "", problem: null, preview: "", parts: 0, finished: 0,
 });
 const ENDED = ["succeeded", "failed", "cancelled"];
+
+/** Whether nothing more comes of a node. @param {NodeRun} run */
+const isThrough = (run) => run.state !== "" && run.state !== "waiting" && run.state !== "running";
 
 /** @param {Pick<JobRow, "state">} row */
 export const hasEnded = (row) => ENDED.includes(row.state);
@@ -31,6 +34,8 @@ export function createRuns(api, events) {
   const enders = new Set();
   /** @type {Set<(job: Job, path: string) => void>} */
   const nodeHearers = new Set();
+  /** What came meanwhile of jobs whose beginning is being read. @type {Map<string, Message[]>} */
+  const late = new Map();
 
   /** @param {string} id @param {Partial<JobRow>} row */
   function make(id, row) {
@@ -46,6 +51,7 @@ export function createRuns(api, events) {
       outputs: signal({}),
       questions: signal([]),
       problems: signal([]),
+      progress: signal({ done: 0, total: 0 }),
       node(path) {
         let found = nodes.get(path);
         if (!found) nodes.set(path, (found = signal(IDLE)));
@@ -61,7 +67,11 @@ export function createRuns(api, events) {
   /** @param {Job} job @param {string} path @param {Partial<NodeRun>} change */
   function tell(job, path, change) {
     const run = job.node(path);
-    run.value = { ...run.peek(), ...change };
+    const before = run.peek();
+    run.value = { ...before, ...change };
+    const [more, through] = [Number(before.state === "") - Number(run.peek().state === ""), Number(isThrough(run.peek())) - Number(isThrough(before))];
+    const { done, total } = job.progress.peek();
+    if (more || through) job.progress.value = { done: done + through, total: total + more };
     nodeHearers.forEach((work) => work(job, path));
   }
 
@@ -75,7 +85,8 @@ export function createRuns(api, events) {
     const path = message.node ?? "";
     switch (message.type) {
       case "node_expanded":
-        return tell(job, path, { parts: message.into.length, finished: 0 });
+        tell(job, path, { parts: message.into.length, finished: 0 });
+        return expect(job, message.into);
       case "node_started":
         tell(job, path, { ...IDLE, state: "running", preview: job.node(path).peek().preview });
         return tellAbove(job, path, (run) => (run.state === "running" ? {} : { state: "running" }));
@@ -83,13 +94,14 @@ export function createRuns(api, events) {
         return tell(job, path, { done: message.done, total: message.total });
       case "node_finished": {
         const before = job.node(path).peek();
-        tell(job, path, { state: message.state, reason: message.reason, ms: message.ms || before.ms, bytes: message.bytes ?? null, done: 0, total: 0 });
+        const { state, reason, bytes = null, peak_bytes: peak = null } = message;
+        tell(job, path, { state, reason, ms: message.ms || before.ms, bytes, peak, done: 0, total: 0 });
         const above = parentOf(path);
         if (above) tell(job, above, { finished: job.node(above).peek().finished + 1, ms: job.node(above).peek().ms + message.ms });
         return;
       }
       case "node_failed": {
-        const problem = { ...message.problem, trace: message.trace };
+        const problem = { ...message.problem, node: path, trace: message.trace };
         tell(job, path, { state: "failed", problem, reason: problem.message });
         return tellAbove(job, path, () => ({ state: "failed", problem }));
       }
@@ -108,10 +120,18 @@ export function createRuns(api, events) {
     if (ENDED.includes(message.state)) end(job);
   }
 
+  /** Nodes that will come. @param {Job} job @param {Iterable<string>} paths */
+  function expect(job, paths) {
+    for (const path of paths) if (job.node(path).peek().state === "") tell(job, path, { state: "waiting" });
+  }
+
   /** Another attempt tells everything anew. @param {Job} job */
   function begin(job) {
     job.questions.value = [];
-    for (const path of job.paths()) if (job.node(path).peek() !== IDLE) tell(job, path, IDLE);
+    for (const path of job.paths()) {
+      const { state } = job.node(path).peek();
+      if (state !== "" && state !== "waiting") tell(job, path, { ...IDLE, state: parentOf(path) ? "" : "waiting" });
+    }
   }
 
   /** @param {Job} job */
@@ -121,7 +141,8 @@ export function createRuns(api, events) {
       const run = job.node(path).peek();
       if (run.preview) URL.revokeObjectURL(run.preview);
       if (run.preview || run.state === "running" || run.state === "waiting") {
-        tell(job, path, { preview: "", state: run.state === "running" || run.state === "waiting" ? "" : run.state });
+        const state = run.state === "running" || (run.state === "waiting" && job.row.peek().state !== "succeeded") ? "" : run.state;
+        tell(job, path, { preview: "", state: state === "waiting" ? "not_needed" : state });
       }
     }
     enders.forEach((work) => work(job));
@@ -152,7 +173,13 @@ export function createRuns(api, events) {
   events.on((message) => {
     if (!message.job) return;
     const job = jobs.get(message.job) ?? (message.type === "job_queued" ? make(message.job, {}) : undefined);
-    if (job) batch(() => take(job, message));
+    if (!job) return;
+    const waiting = late.get(job.id);
+    if (waiting) waiting.push(message);
+    else batch(() => take(job, message));
+  });
+  events.on((message) => {
+    if (message.type === "events_lost") for (const job of all.peek()) if (!hasEnded(job.row.peek())) read(job).catch(() => {}); // the next change tells again
   });
   events.onPreview(show);
 
@@ -166,17 +193,12 @@ export function createRuns(api, events) {
       if (there) return there;
       const row = await api.get(`/api/jobs/${id}`);
       const job = jobs.get(id) ?? make(id, row);
-      await catchUp(job);
-      batch(() => {
-        job.row.value = { ...job.row.peek(), ...row };
-        job.outputs.value = /** @type {Record<string, OutputRow[]>} */ (row.outputs);
-        job.questions.value = row.questions ?? [];
-        job.problems.value = /** @type {Problem[]} */ (row.error?.problems ?? []);
-      });
+      await read(job, row);
       return job;
     },
     /** A job that was just submitted. @param {string} id @param {Partial<JobRow>} row */
     add: (id, row) => jobs.get(id) ?? make(id, row),
+    expect,
     /** @param {(job: Job, path: string) => void} work Called whenever something is told of a node. @returns {() => void} */
     onNode(work) {
       nodeHearers.add(work);
@@ -189,13 +211,36 @@ export function createRuns(api, events) {
     },
   };
 
-  /** @param {Job} job */
-  async function catchUp(job) {
-    for (let since = 0; ;) {
-      const page = await api.get(`/api/jobs/${job.id}/events?limit=5000&since=${since}`);
-      batch(() => page.events.forEach((/** @type {Message} */ message) => take(job, message)));
-      if (!page.next) return;
-      since = page.next;
+  /** What happened to a job so far; what comes meanwhile waits until that is read. @param {Job} job @param {any} [row] */
+  async function read(job, row) {
+    if (late.has(job.id)) return;
+    /** @type {Message[]} */
+    const waiting = [];
+    late.set(job.id, waiting);
+    let seen = 0;
+    try {
+      row ??= await api.get(`/api/jobs/${job.id}`);
+      batch(() => job.paths().forEach((path) => tell(job, path, { ...IDLE, preview: job.node(path).peek().preview })));
+      for (let since = 0; ;) {
+        const page = await api.get(`/api/jobs/${job.id}/events?limit=5000&since=${since}`);
+        batch(() => page.events.forEach((/** @type {Message} */ message) => take(job, message)));
+        seen = page.events.at(-1)?.seq ?? seen;
+        if (!page.next) break;
+        since = page.next;
+      }
+      batch(() => {
+        if (hasEnded(row) || !hasEnded(job.row.peek())) job.row.value = { ...job.row.peek(), ...row };
+        if (hasEnded(row)) for (const [path, node] of Object.entries(row.nodes)) if (job.node(path).peek().state === "") tell(job, path, shown(node));
+        job.outputs.value = hasEnded(job.row.peek()) && !hasEnded(row) ? job.outputs.peek() : /** @type {Record<string, OutputRow[]>} */ (row.outputs);
+        job.questions.value = row.questions ?? [];
+        job.problems.value = /** @type {Problem[]} */ (row.error?.problems ?? []);
+      });
+    } finally {
+      late.delete(job.id);
+      batch(() => waiting.forEach((message) => (message.seq === null || message.seq > seen) && take(job, message)));
     }
   }
 }
+
+/** A node of a job as the server keeps it, where its events are forgotten. @param {any} node @returns {Partial<NodeRun>} */
+const shown = ({ state, reason, ms, bytes = null }) => ({ state: state === "running" ? "" : state, reason, ms, bytes });

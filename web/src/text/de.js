@@ -9,8 +9,9 @@ import results from "./de/results.js";
 import mask from "./de/mask.js";
 import documents from "./de/documents.js";
 import form from "./de/form.js";
+import preferences from "./de/preferences.js";
 import outline from "./de/outline.js";
 import views from "./de/views.js";
 
 /** @type {Record<string, string>} */
-export const texts = { ...shell, ...canvas, ...wiring, ...fields, ...running, ...timeline, ...results, ...mask, ...documents, ...form, ...outline, ...views };
+export const texts = { ...shell, ...canvas, ...wiring, ...fields, ...running, ...timeline, ...results, ...mask, ...documents, ...form, ...outline, ...preferences, ...views };

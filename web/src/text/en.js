@@ -9,8 +9,9 @@ import results from "./en/results.js";
 import mask from "./en/mask.js";
 import documents from "./en/documents.js";
 import form from "./en/form.js";
+import preferences from "./en/preferences.js";
 import outline from "./en/outline.js";
 import views from "./en/views.js";
 
 /** @type {Record<string, string>} */
-export const texts = { ...shell, ...canvas, ...wiring, ...fields, ...running, ...timeline, ...results, ...mask, ...documents, ...form, ...outline, ...views };
+export const texts = { ...shell, ...canvas, ...wiring, ...fields, ...running, ...timeline, ...results, ...mask, ...documents, ...form, ...outline, ...preferences, ...views };

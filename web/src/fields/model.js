@@ -1,0 +1,30 @@
+// A model by its name, chosen from those of its kind that the server has.
+import { html } from "../html.js";
+import { t } from "../text/index.js";
+import { listing, pick } from "./parts.js";
+
+/** @import { App } from "../types.d.ts" */
+/** @import { ControlProps } from "./index.js" */
+
+/** The models of a kind; null until they have come. @param {App} app @param {string} kind @returns {any[] | null} */
+const modelsOf = (app, kind) => listing(app, "/api/models").value?.models.filter((/** @type {any} */ one) => !kind || !one.kind || one.kind === kind) ?? null;
+
+/** @param {number} bytes */
+const size = (bytes) => (bytes > 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`);
+
+/** @param {ControlProps} props */
+export function Model({ app, input, value, change, attrs }) {
+  const kind = /"model:([^"]+)"/.exec(JSON.stringify(input.type))?.[1] ?? "";
+  const models = modelsOf(app, kind);
+  const now = models?.find((one) => one.name === value || one.name === `${value}.safetensors`);
+  const choose = async () => {
+    listing(app, "/api/models", true);
+    const found = await pick(app, input.title, () => modelsOf(app, kind)?.map((one) => ({
+      value: one.name, note: [one.family, size(one.bytes), one.folder].filter(Boolean).join(" · "), picture: one.thumbnail && `${one.thumbnail}?size=128`, trouble: one.trouble,
+    })) ?? null, value);
+    if (found !== undefined) change(found);
+  };
+  const missing = Boolean(value) && models !== null && !now;
+  return html`<button type="button" class="value-button" ...${attrs} aria-invalid=${missing ? "true" : attrs["aria-invalid"]} title=${now?.trouble} onClick=${choose}>
+    ${now?.thumbnail && html`<img src=${`${now.thumbnail}?size=64`} alt="" />`}<span>${missing ? t("field.missing", { name: value }) : value || t("field.choose")}</span></button>`;
+}
