@@ -48,6 +48,7 @@ bench: $(VENV)/.dev  ## The benchmarks behind benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/text_to_image.py
 	$(BIN)/python benchmarks/batching.py --svg docs/pictures/batches.svg
 	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/editor.py
 
 clean:  ## Remove what the targets above made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

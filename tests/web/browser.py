@@ -13,7 +13,7 @@ from server.harness import ServerProcess
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZES = {"desktop": (1400, 900), "phone": (390, 844)}
-SHOTS = Path(os.environ.get("NODEGRAPH_SHOTS", Path(__file__).parents[2] / ".shots"))
+SHOTS = Path(os.environ.get("EDITOR_SHOTS", Path(__file__).parents[2] / ".shots"))
 """Where screenshots are kept to be looked at; git ignores the folder."""
 
 

@@ -90,9 +90,7 @@ def test_a_workflow_is_named_at_its_first_save_and_keeps_its_name(editor: Editor
     editor.page.keyboard.press("Control+s")
     editor.page.locator("dialog input").fill("My numbers")
     editor.page.keyboard.press("Enter")
-    editor.wait(
     editor.wait("nodegraph.tabs.current.value.file.value?.id.toLowerCase() === 'my_numbers'")
-    )
     assert editor.json["title"] == "My numbers"
     change(editor, "two", 7)
     assert editor.page.evaluate("nodegraph.tabs.current.value.store.dirty.value")

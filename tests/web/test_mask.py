@@ -169,6 +169,8 @@ def test_every_step_is_taken_back_and_done_again_to_the_bit(editor: Editor) -> N
           one.paint(area, cover);
           one.end();
         };
+        dab(20, 14);
+        one.undo();
         for (const work of [() => dab(8, 8), () => one.addLayer(), () => dab(30, 20), () => one.setLayer(1, { opacity: 0.5 }),
           () => one.moveLayer(-1), () => one.removeLayer(), () => one.change((data) => data.map((v) => 1 - v))]) act(work);
         act(() => one.change((data) => brushes.feather(data, 40, 30, 2)));
@@ -378,6 +380,25 @@ def test_both_editors_look_right_and_are_accessible(new_editor: Callable[..., Ed
         editor.shot(f"{command}-{size}-{scheme}")
         assert editor.axe("dialog") == []
         editor.no_complaints()
+
+
+def test_two_fingers_zoom_and_leave_no_stroke(new_editor: Callable[..., Editor]) -> None:
+    editor = new_editor("phone").start()
+    editor.open("inpaint")
+    paint_mask(editor)
+    before = editor.page.locator(".paint-stage").bounding_box()
+    x, y = editor.middle(VIEW)
+    touch = editor.page.context.new_cdp_session(editor.page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 60)):
+        points = [{"x": x + side * apart, "y": y, "id": number} for number, side in enumerate((-1, 1))]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    editor.frame()
+    after = editor.page.locator(".paint-stage").bounding_box()
+    assert before
+    assert after
+    assert after["width"] == pytest.approx(3 * before["width"], rel=0.1)
+    assert editor.page.get_by_role("button", name="Undo").is_disabled()
 
 
 def test_a_large_picture_draws_only_what_a_stroke_touches(editor: Editor) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from server.harness import ServerProcess, until
+
 from web.browser import Editor
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,14 @@ def busy(name: str, seconds: float = 0.0) -> dict[str, Any]:
         "page": {"type": "busy/page", "version": 1, "links": {"text": "work.value"}},
     }
     layout = {"nodes": {"work": [0, 0], "page": [320, 0]}}
-    return {"nodegraph": 1, "id": name, "title": name, "nodes": nodes, "interface": {"outputs": {"page": "page.artifact"}}, "layout": layout}
+    return {
+        "nodegraph": 1,
+        "id": name,
+        "title": name,
+        "nodes": nodes,
+        "interface": {"outputs": {"page": "page.artifact"}},
+        "layout": layout,
+    }
 
 
 def looked_at(editor: Editor) -> None:
@@ -95,8 +102,10 @@ def test_running_up_to_a_node_leaves_out_the_rest(editor: Editor) -> None:
 
 def test_a_wrong_value_is_shown_at_its_socket_and_can_be_put_right_there(editor: Editor) -> None:
     """No run is needed for it: the server looks after every change."""
-    editor.page.evaluate("nodegraph.tabs.current.value.store.change('x', (json) => ({...json, nodes: {...json.nodes, denoise: {...json.nodes.denoise, "
-                         "inputs: {...json.nodes.denoise.inputs, steps: 5000}}}}))")
+    editor.page.evaluate(
+        "nodegraph.tabs.current.value.store.change('x', (json) => ({...json, nodes: {...json.nodes, "
+        "denoise: {...json.nodes.denoise, inputs: {...json.nodes.denoise.inputs, steps: 5000}}}}))"
+    )
     editor.wait("document.querySelector('.socket[data-wrong]') !== null")
     wrong = editor.page.locator(".socket[data-wrong]")
     assert [(one.get_attribute("data-of"), one.get_attribute("data-socket")) for one in wrong.all()] == [("denoise", "steps")]
@@ -145,7 +154,9 @@ def test_what_a_node_asks_is_answered_at_the_node(editor: Editor) -> None:
         "ask": {"type": "core/ask", "version": 1, "inputs": {"question": "Which?"}, "links": {"options": "options.texts"}},
     }
     layout = {"nodes": {"options": [0, 0], "ask": [320, 0]}}
-    editor.open({"nodegraph": 1, "id": "asks", "nodes": nodes, "interface": {"outputs": {"colour": "ask.chosen"}}, "layout": layout})
+    editor.open(
+        {"nodegraph": 1, "id": "asks", "nodes": nodes, "interface": {"outputs": {"colour": "ask.chosen"}}, "layout": layout}
+    )
     editor.page.click("button.run")
     asked = editor.page.locator('[data-node="ask"] fieldset')
     asked.wait_for(timeout=60_000)
@@ -185,8 +196,10 @@ def test_runs_follow_changes_of_meaning_only_and_only_where_wanted(editor: Edito
     first = editor.wait_for_job()["id"]
     editor.command("run.on_change")
     editor.page.evaluate("nodegraph.tabs.current.value.store.change('x', (json) => ({...json, layout: {}}))")
-    editor.page.evaluate("nodegraph.tabs.current.value.store.change('x', (json) => ({...json, nodes: {...json.nodes, work: {...json.nodes.work, "
-                         "inputs: {label: 'other', seconds: 0}}}}))")
+    editor.page.evaluate(
+        "nodegraph.tabs.current.value.store.change('x', (json) => ({...json, nodes: {...json.nodes, work: {...json.nodes.work, "
+        "inputs: {label: 'other', seconds: 0}}}}))"
+    )
     editor.wait("(first) => nodegraph.tabs.current.value.job.value !== first", first)
     editor.wait_for_job("succeeded")
     assert len(editor.server.get("/api/jobs?document=changing")["jobs"]) == 2

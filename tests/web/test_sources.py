@@ -35,7 +35,8 @@ def depth(path: Path) -> int:
 
 def imports(path: Path) -> list[Path]:
     """The modules of ours that a module imports, at once or on first use."""
-    found = [name for name in IMPORT.findall(path.read_text("utf-8")) if name.startswith(".")]
+    code = re.sub(r"/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)  # comments name types
+    found = [name for name in IMPORT.findall(code) if name.startswith(".")]
     return [(path.parent / name).resolve() for name in found]
 
 

@@ -76,7 +76,7 @@ def test_a_view_of_a_list_takes_a_row_for_each_item_or_one_for_all(editor: Edito
     assert shown == [["a", "b"], ["a", "b"]]
 
 
-def test_pictures_are_compared_shown_side_by_side_and_moved_on_their_nodes(editor: Editor) -> None:
+def test_pictures_are_compared_shown_side_by_side_on_their_nodes(editor: Editor) -> None:
     editor.open("text_to_image")
     json = editor.json
     nodes = {name: node for name, node in json["nodes"].items() if name != "save"}
@@ -87,9 +87,11 @@ def test_pictures_are_compared_shown_side_by_side_and_moved_on_their_nodes(edito
         nodes[name] = {"type": type_, "links": links}
     nodes["schedule"]["inputs"]["steps"] = nodes["denoise"]["inputs"]["steps"] = 2
     layout = {"nodes": {**json["layout"]["nodes"], "compare": [1740, 0], "images": [1740, 300]}}
-    interface = {"outputs": {"second": "compare.after"}}
-    editor.open({"nodegraph": 1, "id": "shown", "nodes": nodes, "layout": layout, "interface": interface})
+    editor.open({"nodegraph": 1, "id": "shown", "nodes": nodes, "layout": layout})
     assert editor.run()["state"] == "succeeded", editor.job()
+    names = editor.page.evaluate("Object.keys(nodegraph.runs.get(nodegraph.tabs.current.value.job.value).outputs.value)")
+    assert sorted(names) == ["compare.after", "compare.before", "images"]
+    editor.page.evaluate("nodegraph.canvas.fit(['compare', 'images'])")
     editor.wait("document.querySelectorAll('[data-node=compare] .compare img').length === 2")
     editor.wait("document.querySelector('[data-node=images] .outputs .picture img')")
     editor.shot("views-of-pictures")

@@ -225,6 +225,10 @@ def test_the_rule_for_what_is_off_is_the_servers(images: Editor) -> None:
         "invert": {"type": "mask/invert_mask", "links": {"mask": "load.mask"}},
         "spare": {"type": "image/adjust_curve", "links": {"image": "load.image"}},
     }
+    nodes |= {
+        "show": {"type": "core/show_text", "inputs": {"text": "always on"}},
+        "last": {"type": "core/show_text", "inputs": {"text": "too"}},
+    }
     for name in nodes:
         document = {**IMAGES, "nodes": {**nodes, name: {**nodes[name], "disabled": True}}}
         off = set(compile_document(parse_document(json.dumps(document)), catalog).disabled)

@@ -1,7 +1,7 @@
 // May these two ends be joined, and if not, why? The server checks again; this is for lighting up what fits.
 
 /** @import { Catalog, Edge, End, Graph, InputSpec, NodeSpec, Point, Scope, TypeExpr, Verdict, Workflow } from "../types.d.ts" */
-import { edgesInto, graphAt, nodesOf, placeOf, wouldCircle } from "./graph.js";
+import { edgesInto, graphAt, nodeAt, nodesOf, placeOf, wouldCircle } from "./graph.js";
 import { outputType, resolved } from "./linked.js";
 import { hasVariable, relate, sameType, substitute, typeText } from "./types.js";
 import { t } from "../text/index.js";
@@ -15,7 +15,7 @@ export function mayConnect(catalog, json, scope, a, b) {
   if (!ends) return { ok: false, reason: t(a.side === "output" ? "connect.two_outputs" : "connect.two_inputs") };
   const [from, to] = ends;
   const graph = graphAt(json, scope);
-  const entry = nodesOf(graph)[to.node];
+  const entry = nodeAt(graph, to.node);
   const input = entry && catalog.specOf(json, entry).inputs.find((one) => one.name === to.socket);
   const source = outputType(catalog, json, graph, `${from.node}.${from.socket}`);
   if (!input || !source) return { ok: false, reason: t("connect.gone") };
@@ -29,7 +29,7 @@ export function mayConnect(catalog, json, scope, a, b) {
 
 /** What the node's variables are bound to by its other links. @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @param {End} to */
 function boundWithout(catalog, json, graph, to) {
-  const entry = nodesOf(graph)[to.node];
+  const entry = nodeAt(graph, to.node);
   const spec = catalog.specOf(json, entry);
   if (!spec.inputs.some((input) => hasVariable(input.type))) return new Map();
   let bound = /** @type {ReadonlyMap<string, TypeExpr>} */ (new Map());
@@ -52,7 +52,7 @@ export function typeAt(catalog, json, scope, end) {
 
 /** @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @param {End} end @returns {InputSpec | undefined} */
 function inputAt(catalog, json, graph, end) {
-  const entry = nodesOf(graph)[end.node];
+  const entry = nodeAt(graph, end.node);
   return entry && catalog.specOf(json, entry).inputs.find((one) => one.name === end.socket);
 }
 

@@ -1,7 +1,7 @@
 // Where everything on the canvas lies. A pure function of the document: nothing is ever measured in the page.
 
 /** @import { Box, Camera, Edge, Graph, NodeEntry, NodeSpec, Point } from "../types.d.ts" */
-import { placeOf } from "./graph.js";
+import { layoutOf, nodeAt, own, placeOf } from "./graph.js";
 
 export const WIDTH = 230;
 export const LEAST_WIDTH = 160;
@@ -72,13 +72,13 @@ const closed = (spec) => ({
 });
 
 /** @param {Graph} graph @param {string} id */
-export const isCollapsed = (graph, id) => graph.layout?.collapsed?.includes(id) ?? false;
+export const isCollapsed = (graph, id) => layoutOf(graph).collapsed?.includes(id) ?? false;
 /** @param {Graph} graph @param {string} id */
-export const widthOf = (graph, id) => graph.layout?.widths?.[id] ?? WIDTH;
+export const widthOf = (graph, id) => own(layoutOf(graph).widths, id) ?? WIDTH;
 
 /** A node's box, without the picture that a run may hang below it. @param {Graph} graph @param {string} id @param {NodeSpec} spec @returns {Box} */
 export function boxOf(graph, id, spec) {
-  const entry = graph.nodes?.[id];
+  const entry = nodeAt(graph, id);
   const [x, y] = placeOf(graph, id);
   const height = entry ? shapeOf(entry, spec, isCollapsed(graph, id)).height : HEADER;
   return { x, y, width: widthOf(graph, id), height };

@@ -1,15 +1,50 @@
 // Reading a document: its graphs, links and places. Nothing here changes one; edit.js does.
 
-/** @import { Edge, Frame, Graph, NodeEntry, Note, Point, Scope, Workflow } from "../types.d.ts" */
+/** @import { Edge, Frame, Graph, Layout, NodeEntry, Note, Point, Scope, Workflow } from "../types.d.ts" */
 
 /** @type {Graph} */
 const NONE = Object.freeze({ nodes: {} });
 
+/** What a record has under a name. Names are other people's: `constructor` and `toString` are in every object, and mean nothing.
+ * @template T @param {Record<string, T> | undefined} record @param {string} name @returns {T | undefined} */
+export const own = (record, name) => (record && Object.hasOwn(record, name) ? record[name] : undefined);
+
 /** The graph of a scope; an empty one where there is none. @param {Workflow} json @param {Scope} scope @returns {Graph} */
-export const graphAt = (json, scope) => (scope === "" ? json : json.subgraphs?.[scope] ?? NONE);
+export const graphAt = (json, scope) => (scope === "" ? json : own(json.subgraphs, scope) ?? NONE);
 
 /** @param {Graph} graph */
 export const nodesOf = (graph) => graph.nodes ?? {};
+/** @param {Graph} graph @param {string} id */
+export const nodeAt = (graph, id) => own(graph.nodes, id);
+
+const isRecord = (/** @type {any} */ one) => typeof one === "object" && one !== null && !Array.isArray(one);
+const isPoint = (/** @type {any} */ one) => Array.isArray(one) && one.length >= 2 && Number.isFinite(one[0]) && Number.isFinite(one[1]);
+/** What each part of a layout may hold: a list, or a record by name. @type {Record<string, {list?: boolean, fits(one: any): boolean}>} */
+const LAYOUT = {
+  nodes: { fits: isPoint }, widths: { fits: (one) => Number.isFinite(one) && one > 0 && one < 10000 }, titles: { fits: (one) => typeof one === "string" },
+  collapsed: { list: true, fits: (one) => typeof one === "string" }, frames: { list: true, fits: isRecord }, notes: { list: true, fits: isRecord },
+  reroutes: { fits: (one) => Array.isArray(one) && one.every(isPoint) }, seeds: { fits: (one) => typeof one === "string" },
+};
+/** @type {WeakMap<object, Layout>} */
+const layouts = new WeakMap();
+
+/** The layout of a graph. Nobody checks it but this page, so what cannot be meant is left out of it. @param {Graph} graph @returns {Layout} */
+export function layoutOf(graph) {
+  const given = graph.layout;
+  if (!given) return {};
+  let known = layouts.get(given);
+  if (!known) {
+    known = given;
+    for (const [part, { list, fits }] of Object.entries(LAYOUT)) {
+      const now = given[part];
+      if (now === undefined || (list ? Array.isArray(now) : isRecord(now)) && Object.values(now).every(fits)) continue;
+      const kept = list ? (Array.isArray(now) ? now.filter(fits) : []) : Object.fromEntries(Object.entries(isRecord(now) ? now : {}).filter(([, one]) => fits(one)));
+      known = { ...known, [part]: kept };
+    }
+    layouts.set(given, known);
+  }
+  return known;
+}
 
 /** @type {WeakMap<NodeEntry, Map<string, Edge[]>>} */
 const edgesByEntry = new WeakMap();
@@ -47,7 +82,7 @@ export const edgeKey = (from, to) => `${from}>${to}`;
 export const edgesOf = (graph) => Object.entries(nodesOf(graph)).flatMap(([id, entry]) => edgesInto(id, entry));
 
 /** Ids of the nodes that a node reads from, each once. @param {Graph} graph @param {string} id */
-export const sourcesOf = (graph, id) => [...new Set(edgesInto(id, nodesOf(graph)[id] ?? { type: "" }).map((edge) => edge.source))];
+export const sourcesOf = (graph, id) => [...new Set(edgesInto(id, nodeAt(graph, id) ?? { type: "" }).map((edge) => edge.source))];
 
 /** Whether `from` can be reached from `to` by going along links: then a link from -> to would close a circle.
  * @param {Graph} graph @param {string} from @param {string} to */
@@ -68,13 +103,13 @@ const unplaced = new WeakMap();
 
 /** Where a node lies; a node without a place gets one in a row below. @param {Graph} graph @param {string} id @returns {Point} */
 export function placeOf(graph, id) {
-  const places = graph.layout?.nodes;
-  const place = places?.[id];
-  if (Array.isArray(place) && place.length >= 2) return place;
+  const places = layoutOf(graph).nodes;
+  const place = own(places, id);
+  if (place) return place;
   const nodes = nodesOf(graph);
   let known = unplaced.get(nodes);
   if (!known || known.layout !== places) {
-    const index = new Map(Object.keys(nodes).filter((one) => !places?.[one]).map((one, number) => [one, number]));
+    const index = new Map(Object.keys(nodes).filter((one) => !own(places, one)).map((one, number) => [one, number]));
     unplaced.set(nodes, (known = { layout: places, index }));
   }
   const index = known.index.get(id) ?? 0;
@@ -87,16 +122,19 @@ const decorations = new WeakMap();
 /** The frames or notes of a graph. Those of other programs have `at` and `size`, and no id: they get one here.
  * @param {Graph} graph @param {"frames" | "notes"} part @returns {(Frame & Note)[]} */
 export function decorationsOf(graph, part) {
-  const all = graph.layout?.[part];
-  if (!Array.isArray(all)) return [];
+  const all = layoutOf(graph)[part];
+  if (!all) return [];
   let known = decorations.get(all);
   if (!known) {
     const seen = new Set();
     known = all.map((/** @type {any} */ one, index) => {
-      if (one?.id && Number.isFinite(one.width) && !seen.has(one.id)) return seen.add(one.id), one;
-      const { at = [one?.x, one?.y], size = [one?.width, one?.height], ...rest } = one ?? {};
-      const [x, y, width, height] = [...at, ...size].map((value, place) => (Number.isFinite(value) ? value : [0, 0, 240, 120][place]));
-      return { ...rest, id: `${part}:${index}`, x, y, width, height };
+      const boxed = ["x", "y", "width", "height"].every((side) => Number.isFinite(one[side]));
+      const named = typeof one.id === "string" && one.id !== "" && !seen.has(one.id);
+      if (named) seen.add(one.id);
+      if (boxed && named && typeof (one.title ?? "") === "string" && typeof (one.text ?? "") === "string") return one;
+      const { at = [one.x, one.y], size = [one.width, one.height], ...rest } = one;
+      const [x, y, width, height] = [at?.[0], at?.[1], size?.[0], size?.[1]].map((value, place) => (Number.isFinite(value) ? value : [0, 0, 240, 120][place]));
+      return { ...rest, id: named ? one.id : `${part}:${index}`, title: String(one.title ?? ""), text: String(one.text ?? ""), x, y, width, height };
     });
     decorations.set(all, known);
   }
@@ -104,7 +142,7 @@ export function decorationsOf(graph, part) {
 }
 
 /** What a node is called: its title in the layout, or its type's. @param {Graph} graph @param {string} id @param {{title: string}} spec */
-export const titleOf = (graph, id, spec) => graph.layout?.titles?.[id] || spec.title || id;
+export const titleOf = (graph, id, spec) => own(layoutOf(graph).titles, id) || spec.title || id;
 
 /** A name that is free: `wish`, `wish_2` ... @param {string} wish @param {(name: string) => boolean} taken */
 export function freeName(wish, taken) {

@@ -1,7 +1,7 @@
 // Types along links: what a node's variables stand for here, and so what type each of its outputs has.
 
 /** @import { Catalog, Graph, TypeExpr, Workflow } from "../types.d.ts" */
-import { nodesOf, split } from "./graph.js";
+import { nodeAt, own, split } from "./graph.js";
 import { relate, substitute } from "./types.js";
 
 /** @type {WeakMap<Graph, Map<string, Resolved>>} */
@@ -15,13 +15,13 @@ export function resolved(catalog, json, graph, id, above = new Set()) {
   if (!known) resolvedIn.set(graph, (known = new Map()));
   const found = known.get(id);
   if (found) return found;
-  const entry = nodesOf(graph)[id];
+  const entry = nodeAt(graph, id);
   let bindings = /** @type {Map<string, TypeExpr>} */ (new Map());
   let depth = 0;
   if (entry && !above.has(id)) {
     above.add(id);
     for (const input of catalog.specOf(json, entry).inputs) {
-      const from = entry.links?.[input.name];
+      const from = own(entry.links, input.name);
       for (const reference of from === undefined ? [] : Array.isArray(from) ? from : [from]) {
         const source = outputType(catalog, json, graph, reference, above);
         const relation = source && relate(source, input.type, bindings);
@@ -41,7 +41,7 @@ export function resolved(catalog, json, graph, id, above = new Set()) {
  * @param {Graph} graph @param {string} reference `node.output` @param {Set<string>} [above] @returns {TypeExpr | undefined} */
 export function outputType(catalog, json, graph, reference, above) {
   const [id, name] = split(reference);
-  const entry = nodesOf(graph)[id];
+  const entry = nodeAt(graph, id);
   if (!entry) return undefined;
   const output = catalog.specOf(json, entry).outputs.find((one) => one.name === name);
   if (!output) return undefined;

@@ -17,16 +17,17 @@ export function install(app) {
     { id: "view.gallery", title: "results.gallery", keys: ["Ctrl+Alt+G"], group: "view", run: () => void (app.view.value = "gallery") },
     { id: "viewer.open", title: "results.viewer", group: "view", hidden: true, run: (/** @type {any} */ given) => app.toasts.attempt(async () => {
       const { shownOf, Viewer } = await import("./viewer.js");
-      await app.dialogs.open(t("results.viewer"), Viewer, await shownOf(app, given), { wide: true });
+      const shown = await shownOf(app, given);
+      void app.dialogs.open(t("results.viewer"), Viewer, shown, { wide: true }); // whoever runs the command need not wait until it is closed
     }) },
     { id: "results.compare", title: "results.compare", group: "view", hidden: true, run: (/** @type {any} */ [a, b]) => app.toasts.attempt(async () => {
       const { Comparing } = await import("./comparing.js");
       const pair = [a, b].map((one) => ({ job: one.job?.id ?? one.job, row: one.row }));
-      await app.dialogs.open(t("results.compare"), Comparing, { pair }, { wide: true });
+      void app.dialogs.open(t("results.compare"), Comparing, { pair }, { wide: true });
     }) },
     { id: "results.sweep", title: "results.sweep", group: "view", hidden: true, run: (/** @type {any} */ items) => app.toasts.attempt(async () => {
       const { Sweep } = await import("./sweep.js");
-      await app.dialogs.open(t("results.sweep"), Sweep, { items }, { wide: true });
+      void app.dialogs.open(t("results.sweep"), Sweep, { items }, { wide: true });
     }) },
   );
   listenToDrops(app);

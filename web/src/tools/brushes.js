@@ -46,8 +46,8 @@ export function polygon(points) {
   };
 }
 
-/** What belongs together with a pixel: neighbours that differ by at most `tolerance`. @param {Float32Array} data @param {number} channels @param {number} width
- * @param {number} height @param {number} x @param {number} y @param {number} tolerance @returns {Uint8Array} 1 where it belongs. */
+/** What belongs together with a pixel: neighbours that differ by at most `tolerance`. @param {Float32Array | Uint8ClampedArray} data @param {number} channels
+ * @param {number} width @param {number} height @param {number} x @param {number} y @param {number} tolerance @returns {Uint8Array} 1 where it belongs. */
 export function flood(data, channels, width, height, x, y, tolerance) {
   const found = new Uint8Array(width * height);
   const start = Math.floor(y) * width + Math.floor(x);

@@ -43,6 +43,7 @@ export function PainterBody({ app, painter, done, close }) {
       effect(() => {
         const { x, y, zoom: by } = painter.camera.value;
         const stage = view.current.querySelector(".paint-stage");
+        stage.style.setProperty("--pixel", `${1 / by}px`); // of the screen
         Object.assign(stage.style, { transform: `translate(${x}px, ${y}px) scale(${by})`, imageRendering: by > 2 ? "pixelated" : "auto" });
       }),
       effect(() => (painter.tint.value, painter.only.value, painter.all())),
@@ -86,7 +87,7 @@ export function PainterBody({ app, painter, done, close }) {
       <button type="button" aria-label=${t("paint.smaller")} title="-" onClick=${() => zoom(0.8)}>−</button><button type="button" aria-label=${t("paint.larger")} title="+" onClick=${() => zoom(1.25)}>+</button>
       <button type="button" title="0" onClick=${() => fit()}>${t("paint.fit")}</button><button type="button" title="1" onClick=${() => fit(1)}>1:1</button>
     </div>
-    <div ref=${view} class=${`paint-view ${painter.only.value ? "only" : ""}`} tabindex="0" role="application" aria-label=${t(painter.isMask ? "paint.mask_here" : "paint.sketch_here")}
+    <div ref=${view} class="paint-view" tabindex="0" role="application" aria-label=${t(painter.isMask ? "paint.mask_here" : "paint.sketch_here")}
         aria-describedby="paint-help">
       <${Stage} painter=${painter} /><span class="ring" hidden=${tool === "pick"}></span>
     </div>

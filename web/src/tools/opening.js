@@ -47,7 +47,7 @@ export const editMask = (app, given = {}) => app.toasts.attempt(async () => {
   const masks = json && graph ? masksOf(app.catalog.peek(), json, graph) : [];
   const target = given.onDone ? undefined : masks.length > 1 && !given.file ? await choose(app, t("mask.which"), masks) : masks[0];
   if (target === null) return;
-  const file = given.file ?? target?.file;
+  const file = given.file ?? (given.picture ? "" : target?.file); // over another picture a mask begins anew
   const picture = given.picture || (await below(app, graph ? picturesOf(graph) : [], pair?.picture.file, Boolean(file)));
   if (picture === undefined) return;
   const image = picture ? await decoded(await read(picture), picture) : null;

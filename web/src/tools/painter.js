@@ -24,7 +24,7 @@ export function createPainter(surface, picture) {
   Object.assign(canvas, { width, height });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
   const size = Math.max(1, Math.round(Math.max(width, height) / 16));
-  let begun = surface.state;
+  const begun = surface.state;
   let dirty = /** @type {Rect | null} */ (null);
   let from = /** @type {[number, number] | null} */ (null);
   let stroking = false;
@@ -51,8 +51,6 @@ export function createPainter(surface, picture) {
     context.putImageData(image, rect.x, rect.y);
   }
 
-  /** Colours as they are seen, of all or of the picture alone. @param {boolean} all */
-  const colors = (all) => Float32Array.from(drawn(all).getImageData(0, 0, width, height).data, (one) => one / 255);
 
   /** What lies below the layers, and (`all`) the layers upon it. @param {boolean} all */
   function drawn(all) {
@@ -99,7 +97,6 @@ export function createPainter(surface, picture) {
     get unsaved() {
       return surface.state !== begun;
     },
-    saved: () => void (begun = surface.state),
     all: () => touch(surface.whole),
     drawn,
 
@@ -146,8 +143,9 @@ export function createPainter(surface, picture) {
     /** @param {number} x @param {number} y */
     fill(x, y) {
       if (x < 0 || y < 0 || x >= width || y >= height) return;
-      const picked = painter.byPicture.peek() && picture;
-      const found = flood(picked || !isMask ? colors(!picked) : surface.flat().data, picked || !isMask ? 4 : 1, width, height, x, y, painter.tolerance.peek());
+      const [picked, near] = [painter.byPicture.peek() && picture !== null, painter.tolerance.peek()];
+      const found = picked || !isMask ? flood(drawn(!picked).getImageData(0, 0, width, height).data, 4, width, height, x, y, near * 255)
+        : flood(surface.flat().data, 1, width, height, x, y, near);
       painter.step(() => surface.paint(bounds(found, width, height), (px, py) => found[Math.floor(py) * width + Math.floor(px)], how()));
     },
     /** Do something as one step. @param {() => Rect} work */

@@ -21,8 +21,10 @@ export function createSurface(width, height, channels) {
   let done = [];
   /** @type {Patch[]} */
   let undone = [];
-  /** The layer as it was before the stroke that is under way, how far each of its pixels is covered by now, and what was touched. */
+  /** The layer as it was before the stroke that is under way (copied once, then kept in step), how far the stroke covers each pixel, and what it
+   * touched. */
   const before = new Float32Array(count);
+  let copied = /** @type {Float32Array | null} */ (null);
   const covered = new Float32Array(width * height);
   let touched = /** @type {Rect | null} */ (null);
   let under = false;
@@ -66,7 +68,7 @@ export function createSurface(width, height, channels) {
   /** @param {Patch} patch @param {"before" | "after"} which */
   function restore(patch, which) {
     if ("data" in patch) {
-      paste(patch.data, patch.rect, patch[which]);
+      for (const data of copied === patch.data ? [copied, before] : [patch.data]) paste(data, patch.rect, patch[which]);
       return patch.rect;
     }
     layers = patch[which];
@@ -99,7 +101,7 @@ export function createSurface(width, height, channels) {
       return layers;
     },
     set layers(next) {
-      [layers, active, done, undone] = [next, 0, [], []];
+      [layers, active, done, undone, copied] = [next, 0, [], [], null];
     },
     get active() {
       return active;
@@ -119,8 +121,9 @@ export function createSurface(width, height, channels) {
     },
     /** The stroke begins: what follows until `end` is one step. */
     begin() {
-      before.set(layers[active].data);
-      under = true;
+      const { data } = layers[active];
+      if (copied !== data) before.set(data);
+      [copied, under] = [data, true];
     },
     /** Cover a rectangle by `cover(x, y)` of 0..1 with a value (a mask: 1; a sketch: three channels), or take it away. Within one stroke the
      * strongest cover counts: nothing adds up where the brush passes twice.
@@ -150,7 +153,10 @@ export function createSurface(width, height, channels) {
     end() {
       const rect = under ? rest() : null;
       const { data } = layers[active];
-      if (rect) keep({ data, rect, before: cut(before, rect), after: cut(data, rect) });
+      if (!rect) return;
+      const after = cut(data, rect);
+      keep({ data, rect, before: cut(before, rect), after });
+      paste(before, rect, after);
     },
     /** The stroke was not meant; what it had touched. */
     cancel() {
