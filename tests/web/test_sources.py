@@ -118,16 +118,9 @@ def test_every_text_that_the_code_names_is_there_and_none_is_left_over() -> None
     english = texts("en")
     code = "\n".join(path.read_text("utf-8") for path in SOURCES if room(path) != "text")
     named = set(re.findall(r'\bt\(\s*"([\w.]+)"', code))
-    quoted = set(re.findall(r'"([\w]+(?:\.[\w]+)+)"', code))
-    built = [
-        re.escape(key).replace(r"\$\{\}", r"[\w.]+")
-        for key in {re.sub(r"\$\{[^}]*\}", "${}", one) for one in re.findall(r"\bt\(`([^`]+)`", code)}
-    ]
     assert sorted(named - english.keys()) == []
-    unused = [
-        key
-        for key in english
-        if key.removesuffix(".one") not in named | quoted
-        and not any(re.fullmatch(one, key.removesuffix(".one")) for one in built)
-    ]
-    assert unused == []
+    quoted = set(re.findall(r'"([\w.]+)"', code))
+    built = {re.sub(r"\$\{[^}]*\}", "${}", one) for one in re.findall(r"`([a-z_]+\.[^`]*\$\{[^`]*)`", code)}
+    patterns = [re.escape(one).replace(r"\$\{\}", r"[\w.]+") for one in built]
+    keys = {key.removesuffix(".one") for key in english}
+    assert sorted(key for key in keys - quoted if not any(re.fullmatch(one, key) for one in patterns)) == []

@@ -3,7 +3,7 @@
 /** @import { Box, Catalog, Edge, Frame, Graph, NodeEntry, NodeSpec, Note, Point, Workflow } from "../types.d.ts" */
 /** @import { Shape } from "../model/geometry.js" */
 import { curve, endsOf, handle, isCollapsed, shapeOf, widthOf } from "../model/geometry.js";
-import { decorationsOf, edgesInto, nodesOf, placeOf, titleOf } from "../model/graph.js";
+import { decorationsOf, edgesInto, layoutOf, nodesOf, placeOf, titleOf } from "../model/graph.js";
 import { outputType } from "../model/linked.js";
 import { dotId, dotOf } from "../model/reroutes.js";
 
@@ -69,7 +69,7 @@ export function createScene() {
 
   /** @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @param {Changes} changes */
   function updateWires(catalog, json, graph, changes) {
-    const places = graph.layout?.reroutes ?? {};
+    const places = layoutOf(graph).reroutes ?? {};
     /** @type {Map<string, Wire>} */
     const next = new Map();
     for (const item of items.values()) {

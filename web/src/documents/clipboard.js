@@ -1,7 +1,6 @@
 // Copy and paste through the system's clipboard, as text: between tabs, windows, programs and people.
 import { copy, paste, readText } from "../model/clipboard.js";
 import { remove } from "../model/edit.js";
-import { graphAt } from "../model/graph.js";
 import { isTyping } from "../keys.js";
 import { html } from "../html.js";
 import { t } from "../text/index.js";
@@ -102,8 +101,8 @@ function duplicate(app) {
   const tab = app.tabs.current.peek();
   if (!tab) return;
   const clip = copy(tab.store.json.peek(), tab.scope.peek(), tab.selection.peek());
-  const layout = graphAt(clip, "").layout ?? {};
-  const places = [...Object.values(layout.nodes ?? {}), ...[...(layout.frames ?? []), ...(layout.notes ?? [])].map((one) => [one.x, one.y])];
+  const { nodes = {}, frames = [], notes = [] } = clip.layout ?? {};
+  const places = [...Object.values(nodes), ...[...frames, ...notes].map((one) => [one.x, one.y])];
   insert(app, clip, [Math.min(...places.map(([x]) => x)) + 40, Math.min(...places.map(([, y]) => y)) + 40], true);
 }
 

@@ -5,7 +5,7 @@ import { blankWorkflow, createTab, editGraph } from "../tabs.js";
 import { t } from "../text/index.js";
 import { installClipboard } from "./clipboard.js";
 import { keepDrafts } from "./drafts.js";
-import { later } from "./later.js";
+import { later } from "../panels/later.js";
 import { chooseFile, download, fitSoon, openFile, openOutside, openWorkflow } from "./opening.js";
 import { close, hearOfSaves, rename, save, saveAs } from "./saving.js";
 import { beginSession, createSession } from "./session.js";
@@ -69,7 +69,7 @@ export function install(app) {
     on("subgraph.insert", "subgraph.insert", (now) => insertEmpty(app, now), { group: "insert" }),
     on("subgraph.insert_saved", "subgraph.insert_saved", (now) => insertSaved(app, now), { group: "insert" }),
   );
-  app.panels.add({ id: "history", title: "history.title", side: "right", icon: "history", order: 60, component: later(() => import("./history.js").then((module) => module.History)) });
+  app.panels.add({ id: "history", title: "history.title", side: "right", icon: "history", order: 60, component: later(() => import("./history.js"), "History") });
   installClipboard(app);
   keepDrafts(app);
   hearOfSaves(app);

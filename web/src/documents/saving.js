@@ -13,6 +13,7 @@ const saves = new Map();
 export async function save(app, given) {
   const tab = given ?? app.tabs.current.peek();
   if (!tab) return false;
+  await saves.get(tab)?.catch(() => {}); // pressed twice: the second time begins from what the first one saved
   const file = tab.file.peek();
   if (!file || tab.elsewhere.peek() === "gone") return saveAs(app, tab);
   const workflow = tab.store.json.peek();
@@ -70,6 +71,7 @@ export async function meet(app, tab) {
     result = await app.dialogs.open(t("conflict.title"), ConflictBody, { merged, base, yours, theirs: theirs.workflow }, { wide: true });
     if (!result) return false;
   }
+  if (tab.store.json.peek() !== yours) return meet(app, tab); // one went on meanwhile
   tab.store.change(t("conflict.merge"), () => result);
   tab.file.value = { id, digest: theirs.digest };
   tab.store.saved.value = theirs.workflow;
@@ -108,7 +110,7 @@ export function hearOfSaves(app) {
 
 /** Close a tab; unsaved work is asked about first. @param {App} app @param {Tab} tab */
 export async function close(app, tab) {
-  if (tab.store.dirty.peek() && Object.keys(tab.store.json.peek().nodes ?? {}).length) {
+  if (tab.store.dirty.peek()) {
     const { CloseBody } = await import("./close.js");
     const answer = await app.dialogs.open(t("tabs.close", { title: tab.title.peek() }), CloseBody, { title: tab.title.peek() });
     if (!answer || answer === "save" && !(await app.toasts.attempt(() => save(app, tab)))) return;

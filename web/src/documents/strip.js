@@ -4,14 +4,14 @@ import { Fragment, html } from "../html.js";
 import { Icon } from "../icons.js";
 import { shownKeys } from "../keys.js";
 import { t } from "../text/index.js";
-import { later } from "./later.js";
+import { later } from "../panels/later.js";
 import { placeOfWorkflow } from "./opening.js";
 import { rename, takeOver } from "./saving.js";
 import { leaveTo } from "./subgraphs.js";
 
 /** @import { App, Tab } from "../types.d.ts" */
 
-const StartPage = later(() => import("./gallery.js").then((module) => module.Gallery));
+const StartPage = later(() => import("./gallery.js"), "Gallery");
 
 /** @param {{app: App}} props */
 export function TabStrip({ app }) {

@@ -1,5 +1,5 @@
 // Undo and redo as people see them: one looks where the change was, and what it changed is selected. Runs are left alone.
-import { decorationsOf, graphAt, nodesOf } from "../model/graph.js";
+import { decorationsOf, graphAt, layoutOf, nodesOf } from "../model/graph.js";
 import { t } from "../text/index.js";
 import { showScope } from "./subgraphs.js";
 
@@ -32,7 +32,7 @@ function shown(app, tab, entry) {
 
 /** What each item of a graph is, in a form that can be compared. @param {Graph} graph @returns {Map<string, string>} */
 function parts(graph) {
-  const { nodes = {}, widths = {}, titles = {} } = graph.layout ?? {};
+  const { nodes = {}, widths = {}, titles = {} } = layoutOf(graph);
   const text = (/** @type {any} */ ...all) => JSON.stringify(all);
   return new Map([
     ...Object.entries(nodesOf(graph)).map(([id, entry]) => /** @type {[string, string]} */ ([id, text(entry, nodes[id], widths[id], titles[id])])),

@@ -1,7 +1,7 @@
 // A field of nodes in full size: of one node, or of several that are set together.
 import { html } from "../html.js";
 import { disconnect, setValue } from "../model/edit.js";
-import { split } from "../model/graph.js";
+import { nodeAt, own, split } from "../model/graph.js";
 import { promoted } from "../model/promote.js";
 import { editGraph, runPath } from "../tabs.js";
 import { t } from "../text/index.js";
@@ -23,8 +23,8 @@ export const wrongAt = (app, tab, id, input) => [...new Set([...tab.problems.val
 export function NodeField({ app, tab, ids, input, where = "inspector" }) {
   const graph = tab.graph.value;
   const [id] = ids;
-  const entry = graph.nodes?.[id];
-  const links = entry?.links?.[input.name];
+  const entry = nodeAt(graph, id);
+  const links = own(entry?.links, input.name);
   const write = (/** @type {any} */ next, { merge = false } = {}) => editGraph(tab, t("field.set", { input: input.title }), (one) =>
     ids.reduce((all, node) => setValue(all, node, input.name, next), one), { merge: merge ? `${ids}.${input.name}` : "" });
   if (links !== undefined && ids.length === 1) {
@@ -34,7 +34,7 @@ export function NodeField({ app, tab, ids, input, where = "inspector" }) {
   }
   if (!input.schema) return html`<div class="linked-field"><span class="field-label">${input.title}</span><button type="button" class="plain" disabled=${!app.commands.find("connect.list")}
     onClick=${() => app.commands.run("connect.list", { node: id, socket: input.name, side: "input" })}>${t("field.unlinked")}</button></div>`;
-  const values = ids.map((node) => graph.nodes?.[node]?.inputs?.[input.name]);
+  const values = ids.map((node) => own(nodeAt(graph, node)?.inputs, input.name));
   const mixed = values.some((one) => JSON.stringify(one ?? input.default) !== JSON.stringify(values[0] ?? input.default));
   return html`<${Control} app=${app} tab=${tab} input=${input} value=${values[0] === undefined ? input.default : values[0]} set=${values.some((one) => one !== undefined)} mixed=${mixed}
     where="inspector" within=${where} place=${`${id}.${input.name}`} targets=${ids.map((node) => `${node}.${input.name}`)} height=${roomyHeight(input)} promoted=${promoted(graph, `${id}.${input.name}`) !== ""}

@@ -2,7 +2,7 @@
 import { html } from "../html.js";
 import { Icon } from "../icons.js";
 import { inGraph, inLayout, put, setValue } from "../model/edit.js";
-import { graphAt, nodesOf, split } from "../model/graph.js";
+import { graphAt, layoutOf, nodesOf, split } from "../model/graph.js";
 import { t } from "../text/index.js";
 import { NumberField } from "./number.js";
 import { listing, pick } from "./parts.js";
@@ -20,7 +20,7 @@ export function drawSeeds(tab) {
 
 /** @param {Graph} graph @returns {Graph} */
 function withDrawn(graph) {
-  const wanted = new Set(Object.entries(graph.layout?.seeds ?? {}).filter(([, mode]) => mode === "new").map(([place]) => place));
+  const wanted = new Set(Object.entries(layoutOf(graph).seeds ?? {}).filter(([, mode]) => mode === "new").map(([place]) => place));
   const groups = Object.values(graph.interface?.inputs ?? {}).map((one) => one.to).filter((to) => to.some((place) => wanted.has(place)));
   groups.flat().forEach((place) => wanted.delete(place));
   for (const group of [...groups, ...[...wanted].map((place) => [place])]) {
@@ -49,7 +49,7 @@ export function earlierSeed(app, tab, targets) {
 export function Seed(props) {
   const { tab, field, change, place, targets = [place], where } = props;
   const graph = where === "form" ? graphAt(tab.store.json.value, "") : tab.graph.value;
-  const anew = targets.some((target) => graph.layout?.seeds?.[target] === "new");
+  const anew = targets.some((target) => layoutOf(graph).seeds?.[target] === "new");
   const turn = () => tab.store.change(t("seed.new"), (json) => inGraph(json, where === "form" ? "" : tab.scope.peek(), (one) => inLayout(one, (layout) =>
     ({ ...layout, seeds: targets.reduce((seeds, target) => put(seeds, target, anew ? "keep" : "new"), layout.seeds ?? {}) }))));
   return html`<${NumberField} ...${props} /><span class="seed-buttons">

@@ -5,7 +5,7 @@ import { Icon } from "../icons.js";
 import { Control } from "../fields/index.js";
 import { NodeField, wrongAt, roomyHeight } from "../fields/node-field.js";
 import { publicInput } from "../model/catalog.js";
-import { inOrder, split, titleOf } from "../model/graph.js";
+import { inOrder, nodeAt, own, split, titleOf } from "../model/graph.js";
 import { setPublic } from "../model/promote.js";
 import { ProblemText } from "../node/node-problems.js";
 import { hasEnded } from "../server/runs.js";
@@ -53,9 +53,9 @@ function PublicField({ app, tab, name, spec }) {
   const input = kept(json, spec, made);
   if (!input.schema) return null;
   const [id, socket] = split(spec.to[0] ?? "");
-  const entry = json.nodes?.[id];
   const back = "default" in spec ? spec.default : undefined;
-  const value = entry?.inputs?.[socket] === undefined ? input.default : entry.inputs[socket];
+  const typed = own(nodeAt(json, id)?.inputs, socket);
+  const value = typed === undefined ? input.default : typed;
   const write = (/** @type {any} */ next, { merge = false } = {}) => tab.store.change(t("field.set", { input: input.title }),
     (one) => /** @type {any} */ (setPublic(one, spec.to, next === undefined ? back : next)), { merge: merge ? `form ${name}` : "" });
   const wrong = [...new Set([...spec.to.map((to) => wrongAt(app, tab, ...split(to))), ...tab.problems.value.filter((one) => !one.node && one.socket === name).map((one) => one.message)])].join(" ").trim();
@@ -82,7 +82,7 @@ function AllInputs({ app, tab }) {
   const json = tab.graph.value;
   return inOrder(json).map((id) => {
     const spec = app.catalog.value.specOf(tab.store.json.value, /** @type {any} */ (json.nodes)[id]);
-    const open = spec.inputs.filter((input) => input.schema && json.nodes?.[id].links?.[input.name] === undefined);
+    const open = spec.inputs.filter((input) => input.schema && own(nodeAt(json, id)?.links, input.name) === undefined);
     return open.length > 0 && html`<fieldset key=${id}><legend>${titleOf(json, id, spec)}</legend>${open.map((input) => html`<${NodeField} key=${input.name} app=${app} tab=${tab} ids=${[id]} input=${input} where="form" />`)}</fieldset>`;
   });
 }
@@ -103,7 +103,7 @@ function Progress({ app, tab, job }) {
   if (hasEnded(job.row.value)) return html`<p class=${`form-state ${state}`} role="status">${t(`state.${state}`)}</p>`;
   const run = path ? job.node(path).value : null;
   const [json, id] = [tab.store.json.value, path.replace(/\[.*/, "")];
-  const entry = json.nodes?.[id];
+  const entry = nodeAt(json, id);
   return html`<div class="form-progress"><p role="status">${t(`state.${state}`)}${entry && `: ${titleOf(json, id, app.catalog.value.specOf(json, entry))}`}${run?.total ? ` ${run.done}/${run.total}` : ""}</p>
     <progress max="1" value=${run?.total ? run.done / run.total : null} aria-label=${t("state.running")}></progress>
     ${run?.preview && html`<img src=${run.preview} alt=${t("form.preview")} />`}</div>`;

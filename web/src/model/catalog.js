@@ -1,7 +1,7 @@
 // Node types by id, and what a node's sockets are: those of its type, of the subgraph it runs, or what the document names.
 
 /** @import { Catalog, Graph, InputSpec, NodeEntry, NodeSpec, SocketSpec, TypeExpr, Workflow } from "../types.d.ts" */
-import { nodesOf, split } from "./graph.js";
+import { nodeAt, own, split } from "./graph.js";
 import { outputType } from "./linked.js";
 import { bodyOf, kindOf } from "./types.js";
 
@@ -10,7 +10,7 @@ export const CALLED = "subgraph/";
 /** The subgraph that a node runs, as its own body or as that of a loop; "" where it runs none. @param {Workflow} json @param {NodeEntry} entry */
 export function calledBy(json, entry) {
   const name = entry.type.startsWith(CALLED) ? entry.type.slice(CALLED.length) : entry.inputs?.body;
-  return typeof name === "string" && json.subgraphs && name in json.subgraphs ? name : "";
+  return typeof name === "string" && own(json.subgraphs, name) ? name : "";
 }
 
 const VALUE_COLORS = /** @type {Record<string, string>} */ ({
@@ -33,11 +33,11 @@ export function createCatalog(data) {
     ...data,
     specOf(json, entry) {
       const called = entry.type.startsWith(CALLED);
-      const base = called ? null : data.nodes[entry.type];
+      const base = (!called && own(data.nodes, entry.type)) || null;
       if (base && !base.iterates) return base;
       const name = called ? entry.type.slice(CALLED.length) : entry.inputs?.body;
-      const named = typeof name === "string" ? json.subgraphs?.[name] : undefined;
-      const file = named?.file && !named.nodes ? data.files?.[named.file] : undefined;
+      const named = typeof name === "string" ? own(json.subgraphs, name) : undefined;
+      const file = named?.file && !named.nodes ? own(data.files, named.file) : undefined;
       const graph = file ?? named;
       if (!graph || graph.file && !graph.nodes) return base ?? guess(entry);
       let known = byGraph.get(graph);
@@ -63,7 +63,7 @@ export function createCatalog(data) {
     let spec = guessed.get(entry);
     if (!spec) {
       const names = [...new Set([...Object.keys(entry.inputs ?? {}), ...Object.keys(entry.links ?? {})])];
-      spec = { ...blank(entry.type), inputs: names.map((name) => ({ ...blankInput(name), many: Array.isArray(entry.links?.[name]) })), missing: true };
+      spec = { ...blank(entry.type), inputs: names.map((name) => ({ ...blankInput(name), many: Array.isArray(own(entry.links, name)) })), missing: true };
       guessed.set(entry, spec);
     }
     return spec;
@@ -74,8 +74,8 @@ export function createCatalog(data) {
 /** @param {TypeExpr} type @param {Record<string, SocketSpec>} sockets @returns {string} */
 function colorOf(type, sockets) {
   const [kind, body] = [kindOf(type), bodyOf(type)];
-  if (kind === "socket") return sockets[body]?.color ?? "#9aa4b2";
-  if (kind === "value") return VALUE_COLORS[body.split(":")[0]] ?? (body.startsWith("model") ? "#d4b483" : "#9aa4b2");
+  if (kind === "socket") return own(sockets, body)?.color ?? "#9aa4b2";
+  if (kind === "value") return own(VALUE_COLORS, body.split(":")[0]) ?? (body.startsWith("model") ? "#d4b483" : "#9aa4b2");
   if (kind === "list" || kind === "optional") return colorOf(body, sockets);
   return "#cfd6df";
 }
@@ -121,7 +121,7 @@ export function publicInput(catalog, json, graph, name, spec) {
   const found = spec.to.map((reference) => socketInside(catalog, json, graph, reference)).filter((one) => one !== undefined);
   const first = found[0] ?? blankInput(name);
   const id = spec.to[0]?.split(".", 1)[0];
-  const now = id ? nodesOf(graph)[id]?.inputs?.[first.name] : undefined;
+  const now = id ? own(nodeAt(graph, id)?.inputs, first.name) : undefined;
   return {
     ...first, name, title: spec.title || (spec.to.length ? first.title : name) || name, description: spec.description || first.description,
     required: first.required && spec.default === undefined && now === undefined, default: spec.default ?? now ?? first.default,
@@ -144,7 +144,7 @@ function narrowed(schema, spec) {
 /** @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @param {string} reference `node.input` @returns {InputSpec | undefined} */
 export function socketInside(catalog, json, graph, reference) {
   const [id, name] = split(reference);
-  const entry = nodesOf(graph)[id];
+  const entry = nodeAt(graph, id);
   return entry && catalog.specOf(json, entry).inputs.find((input) => input.name === name);
 }
 

@@ -6,7 +6,7 @@
  * @typedef {Workflow & {clipping: {of: string, scope: Scope, links: Record<string, Record<string, string | string[]>>}}} Clipping */
 import { inGraph } from "./edit.js";
 import { CALLED, calledBy } from "./catalog.js";
-import { decorationsOf, freeName, graphAt, nodesOf, placeOf } from "./graph.js";
+import { decorationsOf, freeName, graphAt, layoutOf, nodesOf, own, placeOf } from "./graph.js";
 
 const idOf = (/** @type {string} */ reference) => reference.split(".", 1)[0];
 
@@ -25,7 +25,7 @@ const decorated = (/** @type {Graph} */ graph) => [...decorationsOf(graph, "fram
 
 /** A graph's layout under other ids: what `rename` gives "" for stays behind. @param {Graph} graph @param {(id: string) => string} rename @returns {Layout} */
 function layoutThrough(graph, rename) {
-  const layout = graph.layout ?? {};
+  const layout = layoutOf(graph);
   const led = (/** @type {string} */ reference) => (rename(idOf(reference)) ? rename(idOf(reference)) + reference.slice(idOf(reference).length) : "");
   /** @type {Layout} */
   const made = {};
@@ -123,7 +123,7 @@ export function paste(json, scope, clip, at, { linked = false } = {}) {
   layout.nodes = Object.fromEntries(Object.keys(nodesOf(clip)).map((id) => [ids.get(id) ?? id, placeOf(clip, id)]));
   const places = [...Object.values(layout.nodes), ...decorated(clip).map((one) => /** @type {Point} */ ([one.x, one.y]))];
   const [dx, dy] = [at[0] - Math.min(...places.map(([x]) => x)), at[1] - Math.min(...places.map(([, y]) => y))].map(Math.round);
-  const after = inGraph(brought, scope, (now) => ({ ...now, nodes: { ...now.nodes, ...nodes }, layout: joined(now.layout ?? {}, layout, dx, dy) }));
+  const after = inGraph(brought, scope, (now) => ({ ...now, nodes: { ...now.nodes, ...nodes }, layout: joined(layoutOf(now), layout, dx, dy) }));
   return { json: places.length ? after : json, ids: new Set(ids.values()) };
 }
 

@@ -29,7 +29,7 @@ export function mayConnect(catalog, json, scope, a, b) {
 
 /** What the node's variables are bound to by its other links. @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @param {End} to */
 function boundWithout(catalog, json, graph, to) {
-  const entry = nodeAt(graph, to.node);
+  const entry = nodeAt(graph, to.node) ?? { type: "" };
   const spec = catalog.specOf(json, entry);
   if (!spec.inputs.some((input) => hasVariable(input.type))) return new Map();
   let bound = /** @type {ReadonlyMap<string, TypeExpr>} */ (new Map());
@@ -74,7 +74,7 @@ const RANK = { direct: 0, wrap: 1, map: 2 };
 /** The sockets of one node that an end could be joined with: those that are free first, then those that fit as they are.
  * @param {Catalog} catalog @param {Workflow} json @param {Scope} scope @param {End} end @param {string} node @returns {End[]} */
 export function fittingOn(catalog, json, scope, end, node) {
-  const entry = nodesOf(graphAt(json, scope))[node];
+  const entry = nodeAt(graphAt(json, scope), node);
   if (!entry) return [];
   const spec = catalog.specOf(json, entry);
   const side = end.side === "output" ? "input" : "output";

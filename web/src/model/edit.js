@@ -1,17 +1,17 @@
 // Changes to a document, as functions from one to the next. What they do not touch stays the same object.
 
 /** @import { Frame, Graph, InterfaceInput, Layout, NodeEntry, Note, Point, Scope, Workflow } from "../types.d.ts" */
-import { decorationsOf, edgeKey, freeName, graphAt, nodesOf } from "./graph.js";
+import { decorationsOf, edgeKey, freeName, graphAt, layoutOf, nodeAt, nodesOf, own } from "./graph.js";
 import { moveDots, removeDots } from "./reroutes.js";
 
 /** A copy with one name set, or without it where `value` is undefined. @template {Record<string, any>} T
  * @param {T | undefined} record @param {string} name @param {any} value @returns {T} */
 export function put(record, name, value) {
-  if (record?.[name] === value && (value !== undefined || !record || !(name in record))) return record ?? /** @type {T} */ ({});
-  const copy = /** @type {any} */ ({ ...record });
-  if (value === undefined) delete copy[name];
-  else copy[name] = value;
-  return copy;
+  const known = record !== undefined && Object.hasOwn(record, name);
+  if (known ? value !== undefined && record[name] === value : value === undefined) return record ?? /** @type {T} */ ({});
+  if (value !== undefined) return /** @type {any} */ ({ ...record, [name]: value });
+  const { [name]: _, ...others } = /** @type {any} */ (record);
+  return others;
 }
 
 /** Like `put`, and the record itself leaves where nothing remains in it.
@@ -31,14 +31,14 @@ export function inGraph(json, scope, recipe) {
 
 /** @param {Graph} graph @param {string} id @param {(entry: NodeEntry) => NodeEntry} recipe @returns {Graph} */
 export function inNode(graph, id, recipe) {
-  const entry = nodesOf(graph)[id];
+  const entry = nodeAt(graph, id);
   const after = entry && recipe(entry);
-  return !entry || after === entry ? graph : { ...graph, nodes: { ...graph.nodes, [id]: after } };
+  return !after || after === entry ? graph : { ...graph, nodes: { ...graph.nodes, [id]: after } };
 }
 
 /** @param {Graph} graph @param {(layout: Layout) => Layout} recipe @returns {Graph} */
 export const inLayout = (graph, recipe) => {
-  const layout = graph.layout ?? {};
+  const layout = layoutOf(graph);
   const after = recipe(layout);
   return after === layout ? graph : { ...graph, layout: after };
 };
@@ -72,9 +72,8 @@ export function moveTo(graph, places) {
 /** Remove nodes, frames, notes and corners of links, with the links, public inputs and outputs that lead to them. @param {Graph} graph
  * @param {ReadonlySet<string>} ids @returns {Graph} */
 export function remove(graph, ids) {
-  /** @type {Record<string, NodeEntry>} */
-  const nodes = {};
-  for (const [id, entry] of Object.entries(nodesOf(graph))) if (!ids.has(id)) nodes[id] = withoutSources(entry, ids);
+  const left = Object.entries(nodesOf(graph)).filter(([id]) => !ids.has(id));
+  const nodes = Object.fromEntries(left.map(([id, entry]) => [id, withoutSources(entry, ids)]));
   const inside = (/** @type {string} */ reference) => !ids.has(reference.split(".", 1)[0]);
   const after = { ...removeDots(graph, ids), nodes };
   if (graph.interface) {
@@ -105,15 +104,9 @@ function withoutSources(entry, sources) {
   if (!entry.links) return entry;
   const gone = (/** @type {string} */ reference) => sources.has(reference.split(".", 1)[0]);
   if (!Object.values(entry.links).flat().some(gone)) return entry;
-  /** @type {Record<string, string | string[]>} */
-  const links = {};
-  for (const [input, from] of Object.entries(entry.links)) {
-    if (Array.isArray(from)) {
-      const left = from.filter((one) => !gone(one));
-      if (left.length) links[input] = left;
-    } else if (!gone(from)) links[input] = from;
-  }
-  return put(entry, "links", Object.keys(links).length ? links : undefined);
+  const left = Object.entries(entry.links).map(([input, from]) => [input, Array.isArray(from) ? from.filter((one) => !gone(one)) : gone(from) ? [] : from]);
+  const links = left.filter(([, from]) => from.length);
+  return put(entry, "links", links.length ? Object.fromEntries(links) : undefined);
 }
 
 /** Set a value that is typed in; undefined takes it out, so that the default counts. @param {Graph} graph @param {string} id
@@ -124,7 +117,7 @@ export const setValue = (graph, id, input, value) => inNode(graph, id, (entry) =
  * @param {string} node @param {string} input @param {boolean} [many] @returns {Graph} */
 export const connect = (graph, from, node, input, many = false) =>
   inNode(graph, node, (entry) => {
-    const now = entry.links?.[input];
+    const now = own(entry.links, input);
     const all = now === undefined ? [] : Array.isArray(now) ? now : [now];
     if (all.includes(from)) return entry;
     return /** @type {any} */ (putIn(entry, "links", input, many ? [...all, from] : from));
@@ -134,12 +127,12 @@ export const connect = (graph, from, node, input, many = false) =>
  * @param {string} [from] @returns {Graph} */
 export const disconnect = (graph, node, input, from) => {
   const after = inNode(graph, node, (entry) => {
-    const now = entry.links?.[input];
+    const now = own(entry.links, input);
     if (now === undefined) return entry;
     const left = Array.isArray(now) && from !== undefined ? now.filter((one) => one !== from) : [];
     return /** @type {any} */ (putIn(entry, "links", input, left.length ? left : undefined));
   });
-  if (after === graph || !graph.layout?.reroutes || from === undefined) return after;
+  if (after === graph || !layoutOf(graph).reroutes || from === undefined) return after;
   return inLayout(after, (layout) => /** @type {any} */ (putIn(layout, "reroutes", edgeKey(from, `${node}.${input}`), undefined)));
 };
 
@@ -170,12 +163,10 @@ export function renameNode(graph, id, to) {
   const led = (/** @type {string} */ reference) => (reference === id || reference.startsWith(`${id}.`) ? to + reference.slice(id.length) : reference);
   const named = (/** @type {Record<string, any> | undefined} */ record, /** @type {(name: string) => string} */ rename) =>
     record && Object.fromEntries(Object.entries(record).map(([name, value]) => [rename(name), value]));
-  /** @type {Record<string, NodeEntry>} */
-  const nodes = {};
-  for (const [one, entry] of Object.entries(nodesOf(graph))) {
-    const reads = entry.links && Object.values(entry.links).flat().some((reference) => led(reference) !== reference);
-    const links = reads ? Object.fromEntries(Object.entries(entry.links ?? {}).map(([input, from]) => [input, Array.isArray(from) ? from.map(led) : led(from)])) : entry.links;
-    nodes[one === id ? to : one] = links === entry.links ? entry : { ...entry, links };
+  const nodes = /** @type {Record<string, NodeEntry>} */ (named(nodesOf(graph), (one) => (one === id ? to : one)));
+  for (const [one, entry] of Object.entries(nodes)) {
+    const reads = Object.values(entry.links ?? {}).flat().some((reference) => led(reference) !== reference);
+    if (reads) nodes[one] = { ...entry, links: Object.fromEntries(Object.entries(entry.links ?? {}).map(([input, from]) => [input, Array.isArray(from) ? from.map(led) : led(from)])) };
   }
   const after = { ...graph, nodes };
   if (graph.interface) {

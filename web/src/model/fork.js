@@ -4,7 +4,7 @@
 /** @import { Box, Catalog, Graph, NodeEntry, Point, Workflow } from "../types.d.ts" */
 import { addNode, freeId, put, setDecoration, setPublicOutput } from "./edit.js";
 import { around, boxOf } from "./geometry.js";
-import { freeName, inOrder, nodesOf, placeOf, sourcesOf, split } from "./graph.js";
+import { decorationsOf, freeName, inOrder, nodeAt, nodesOf, placeOf, sourcesOf, split } from "./graph.js";
 
 /** What can be forked, and with what: why not, where it cannot. `prompt` is null where no single node holds it.
  * @typedef {{reason: string, steps: number, guidance: string, source: string, prompt: string | null, scale: number | null}} Forkable */
@@ -15,13 +15,13 @@ const MARGIN = 40;
 /** A value that is typed in here, or in the node of one value that is linked; undefined where it is computed. @param {Catalog} catalog
  * @param {Workflow} json @param {string} id @param {string} input @returns {any} */
 export function literal(catalog, json, id, input) {
-  const entry = nodesOf(json)[id];
+  const entry = nodeAt(json, id);
   if (!entry) return undefined;
   const from = entry.links?.[input];
   if (from === undefined) return entry.inputs?.[input] ?? catalog.specOf(json, entry).inputs.find((one) => one.name === input)?.default;
   if (Array.isArray(from)) return undefined;
   const [source] = split(from);
-  const other = nodesOf(json)[source];
+  const other = nodeAt(json, source);
   const inputs = other ? catalog.specOf(json, other).inputs : [];
   return inputs.length === 1 && inputs[0].name === "value" ? literal(catalog, json, source, "value") : undefined;
 }
@@ -29,12 +29,12 @@ export function literal(catalog, json, id, input) {
 /** @param {Catalog} catalog @param {Workflow} json @param {string} id A node of the document's own graph. @returns {Forkable} */
 export function forkable(catalog, json, id) {
   const none = { steps: 0, guidance: "", source: "", prompt: null, scale: null };
-  const entry = nodesOf(json)[id];
+  const entry = nodeAt(json, id);
   if (entry?.type !== "diffusion/denoise") return { ...none, reason: "not_here" };
   const steps = literal(catalog, json, id, "steps");
   if (!Number.isInteger(steps)) return { ...none, reason: "computed" };
   const [guidance] = split(String(entry.links?.guidance ?? ""));
-  if (nodesOf(json)[guidance]?.type !== "diffusion/guidance") return { ...none, reason: "guidance" };
+  if (nodeAt(json, guidance)?.type !== "diffusion/guidance") return { ...none, reason: "guidance" };
   const [source] = split(String(nodesOf(json)[guidance].links?.positive ?? ""));
   const hasText = nodesOf(json)[source] && catalog.specOf(json, nodesOf(json)[source]).inputs.some((input) => input.name === "text");
   const text = hasText ? literal(catalog, json, source, "text") : undefined;
@@ -91,7 +91,7 @@ export function forkAt(catalog, json, id, step, { prompt = null, scale = null, t
   }
   const boxes = made.map((name) => boxOf(after, name, catalog.specOf(json, nodesOf(after)[name])));
   const box = around(boxes) ?? { x, y, width: 0, height: 0 };
-  const frame = { id: freeName("fork", (name) => (json.layout?.frames ?? []).some((one) => one.id === name) || name in nodesOf(after)), title,
+  const frame = { id: freeName("fork", (name) => decorationsOf(json, "frames").some((one) => one.id === name) || name in nodesOf(after)), title,
     x: box.x - MARGIN, y: bottom + GAP, width: box.width + 2 * MARGIN, height: box.y - bottom - GAP + box.height + MARGIN };
   return { json: /** @type {Workflow} */ (setDecoration(after, "frames", frame.id, frame)), made };
 }
@@ -99,7 +99,7 @@ export function forkAt(catalog, json, id, step, { prompt = null, scale = null, t
 /** The free place below everything. @param {Catalog} catalog @param {Workflow} json */
 function below(catalog, json) {
   const boxes = Object.entries(nodesOf(json)).map(([id, entry]) => /** @type {Box} */ (boxOf(json, id, catalog.specOf(json, entry))));
-  const all = [...boxes, ...(json.layout?.frames ?? []), ...(json.layout?.notes ?? [])];
+  const all = [...boxes, ...decorationsOf(json, "frames"), ...decorationsOf(json, "notes")];
   const bottom = Math.max(...all.map((box) => box.y + box.height));
   return { x: Math.min(...all.map((box) => box.x)) + MARGIN, y: bottom + GAP + 2 * MARGIN, bottom };
 }

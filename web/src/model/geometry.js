@@ -41,7 +41,7 @@ function opened(entry, spec) {
   const inputs = new Map();
   const outputs = new Map();
   const left = spec.inputs.filter((input) => !input.schema || input.many).flatMap((input) => {
-    const links = entry.links?.[input.name];
+    const links = own(entry.links, input.name);
     const count = input.many ? (Array.isArray(links) ? links.length : links ? 1 : 0) + 1 : 1;
     return Array.from({ length: count }, (_, index) => ({ name: input.name, index }));
   });
@@ -55,7 +55,7 @@ function opened(entry, spec) {
   }
   for (const input of spec.inputs) {
     if (!input.schema || input.many) continue;
-    const linked = entry.links?.[input.name] !== undefined;
+    const linked = own(entry.links, input.name) !== undefined;
     const height = linked ? ROW : fieldHeight(input.schema);
     rows.push({ kind: "field", y, height, input: input.name });
     inputs.set(input.name, [y + Math.min(height, FIELD) / 2]);

@@ -18,10 +18,11 @@ export const nodesOf = (graph) => graph.nodes ?? {};
 export const nodeAt = (graph, id) => own(graph.nodes, id);
 
 const isRecord = (/** @type {any} */ one) => typeof one === "object" && one !== null && !Array.isArray(one);
-const isPoint = (/** @type {any} */ one) => Array.isArray(one) && one.length >= 2 && Number.isFinite(one[0]) && Number.isFinite(one[1]);
+const isPlace = (/** @type {any} */ one) => Number.isFinite(one) && Math.abs(one) < 1e7;
+const isPoint = (/** @type {any} */ one) => Array.isArray(one) && one.length >= 2 && isPlace(one[0]) && isPlace(one[1]);
 /** What each part of a layout may hold: a list, or a record by name. @type {Record<string, {list?: boolean, fits(one: any): boolean}>} */
 const LAYOUT = {
-  nodes: { fits: isPoint }, widths: { fits: (one) => Number.isFinite(one) && one > 0 && one < 10000 }, titles: { fits: (one) => typeof one === "string" },
+  nodes: { fits: isPoint }, widths: { fits: (one) => isPlace(one) && one > 0 }, titles: { fits: (one) => typeof one === "string" },
   collapsed: { list: true, fits: (one) => typeof one === "string" }, frames: { list: true, fits: isRecord }, notes: { list: true, fits: isRecord },
   reroutes: { fits: (one) => Array.isArray(one) && one.every(isPoint) }, seeds: { fits: (one) => typeof one === "string" },
 };
@@ -128,12 +129,12 @@ export function decorationsOf(graph, part) {
   if (!known) {
     const seen = new Set();
     known = all.map((/** @type {any} */ one, index) => {
-      const boxed = ["x", "y", "width", "height"].every((side) => Number.isFinite(one[side]));
+      const boxed = ["x", "y", "width", "height"].every((side) => isPlace(one[side]));
       const named = typeof one.id === "string" && one.id !== "" && !seen.has(one.id);
       if (named) seen.add(one.id);
       if (boxed && named && typeof (one.title ?? "") === "string" && typeof (one.text ?? "") === "string") return one;
       const { at = [one.x, one.y], size = [one.width, one.height], ...rest } = one;
-      const [x, y, width, height] = [at?.[0], at?.[1], size?.[0], size?.[1]].map((value, place) => (Number.isFinite(value) ? value : [0, 0, 240, 120][place]));
+      const [x, y, width, height] = [at?.[0], at?.[1], size?.[0], size?.[1]].map((value, place) => (isPlace(value) ? value : [0, 0, 240, 120][place]));
       return { ...rest, id: named ? one.id : `${part}:${index}`, title: String(one.title ?? ""), text: String(one.text ?? ""), x, y, width, height };
     });
     decorations.set(all, known);

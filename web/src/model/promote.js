@@ -2,7 +2,7 @@
 
 /** @import { Graph, InputSpec, InterfaceInput, NodeSpec } from "../types.d.ts" */
 import { disconnect, put, setPublicInput, setValue } from "./edit.js";
-import { freeName, nodesOf, split, titleOf } from "./graph.js";
+import { freeName, layoutOf, nodesOf, split, titleOf } from "./graph.js";
 
 /** The name of the public input that sets a socket; "" where none does. @param {Graph} graph @param {string} place `node.input` */
 export const promoted = (graph, place) => Object.entries(graph.interface?.inputs ?? {}).find(([, one]) => one.to.includes(place))?.[0] ?? "";
@@ -11,7 +11,7 @@ export const promoted = (graph, place) => Object.entries(graph.interface?.inputs
 export function promote(graph, spec, node, input) {
   const all = graph.interface?.inputs ?? {};
   const plain = input.name === "text" || input.name === "value"; // says nothing in a form: the node's own name does
-  const own = graph.layout?.titles?.[node] || node.replace(/_/g, " ").replace(/^./, (letter) => letter.toUpperCase());
+  const own = layoutOf(graph).titles?.[node] || node.replace(/_/g, " ").replace(/^./, (letter) => letter.toUpperCase());
   const title = plain ? own : Object.values(all).some((one) => one.title === input.title) ? `${titleOf(graph, node, spec)}: ${input.title}` : input.title;
   const wish = plain ? node : input.name in all ? `${node}_${input.name}` : input.name;
   const schema = input.schema ?? {};

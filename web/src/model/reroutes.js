@@ -1,6 +1,7 @@
 // The corners of links. A corner is selected, moved and deleted like a node: it has an id, "source.output>target.input#0".
 
 /** @import { Graph, Point } from "../types.d.ts" */
+import { layoutOf } from "./graph.js";
 
 /** @param {string} key @param {number} index */
 export const dotId = (key, index) => `${key}#${index}`;
@@ -13,21 +14,21 @@ export function dotOf(id) {
 
 /** @param {Graph} graph @param {Record<string, Point[]>} reroutes @returns {Graph} */
 function kept(graph, reroutes) {
-  const layout = { ...graph.layout, reroutes: Object.fromEntries(Object.entries(reroutes).filter(([, points]) => points.length)) };
+  const layout = { ...layoutOf(graph), reroutes: Object.fromEntries(Object.entries(reroutes).filter(([, points]) => points.length)) };
   if (!Object.keys(layout.reroutes).length) delete (/** @type {any} */ (layout).reroutes);
   return { ...graph, layout };
 }
 
 /** A link gets a corner after so many others. @param {Graph} graph @param {string} key @param {number} index @param {Point} place @returns {Graph} */
 export function addDot(graph, key, index, [x, y]) {
-  const points = [...(graph.layout?.reroutes?.[key] ?? [])];
+  const points = [...(layoutOf(graph).reroutes?.[key] ?? [])];
   points.splice(index, 0, [Math.round(x), Math.round(y)]);
-  return kept(graph, { ...graph.layout?.reroutes, [key]: points });
+  return kept(graph, { ...layoutOf(graph).reroutes, [key]: points });
 }
 
 /** @param {Graph} graph @param {ReadonlyMap<string, Point>} places By id; what is no corner stays. @returns {Graph} */
 export function moveDots(graph, places) {
-  const reroutes = { ...graph.layout?.reroutes };
+  const reroutes = { ...layoutOf(graph).reroutes };
   let moved = false;
   for (const [id, [x, y]] of places) {
     const [key, index] = dotOf(id) ?? ["", 0];
@@ -40,7 +41,7 @@ export function moveDots(graph, places) {
 
 /** @param {Graph} graph @param {ReadonlySet<string>} ids What is no corner stays. @returns {Graph} */
 export function removeDots(graph, ids) {
-  const reroutes = graph.layout?.reroutes;
+  const reroutes = layoutOf(graph).reroutes;
   if (!reroutes || ![...ids].some((id) => dotOf(id))) return graph;
   return kept(graph, Object.fromEntries(Object.entries(reroutes).map(([key, points]) => [key, points.filter((_, index) => !ids.has(dotId(key, index)))])));
 }

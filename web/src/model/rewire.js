@@ -2,13 +2,13 @@
 
 /** @import { Catalog, Edge, Graph, NodeSpec, TypeExpr, Workflow } from "../types.d.ts" */
 import { connect, inLayout, inNode, put, remove } from "./edit.js";
-import { edgesInto, edgesOf, nodesOf, split } from "./graph.js";
+import { edgesInto, edgesOf, layoutOf, nodeAt, nodesOf, split } from "./graph.js";
 import { outputType } from "./linked.js";
 import { t } from "../text/index.js";
 import { bodyOf, kindOf, relate, sameType } from "./types.js";
 
 /** The same graph without the corners of these links. @param {Graph} graph @param {readonly string[]} keys */
-const straight = (graph, keys) => (!graph.layout?.reroutes || !keys.some((key) => key in (graph.layout?.reroutes ?? {})) ? graph
+const straight = (graph, keys) => (!keys.some((key) => key in (layoutOf(graph).reroutes ?? {})) ? graph
   : inLayout(graph, (layout) => put(layout, "reroutes", Object.fromEntries(Object.entries(layout.reroutes ?? {}).filter(([key]) => !keys.includes(key))))));
 
 /** Have a link begin elsewhere; `from` undefined takes it out. @param {Graph} graph @param {Edge} edge @param {string | undefined} from @returns {Graph} */
@@ -39,7 +39,7 @@ export const moveLink = (graph, edge, by) => inNode(graph, edge.target, (entry) 
 /** What a node hands on while it is off: for each output the link of its first input of a fitting type. The server's rule.
  * @param {Catalog} catalog @param {Workflow} json @param {Graph} graph @param {string} id @returns {Map<string, string>} */
 export function passesOn(catalog, json, graph, id) {
-  const entry = nodesOf(graph)[id];
+  const entry = nodeAt(graph, id);
   const found = new Map();
   if (!entry) return found;
   const spec = catalog.specOf(json, entry);

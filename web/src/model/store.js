@@ -25,7 +25,7 @@ export function createStore(initial, saved = initial) {
       const { undo } = history.peek();
       const last = undo.at(-1);
       const now = Date.now();
-      const joins = merge && last?.merge === merge && last.after === before && now - last.at < MERGE_MS;
+      const joins = merge && last?.merge === merge && last.scope === scope && last.after === before && before !== savedAs.peek() && now - last.at < MERGE_MS;
       const entry = { label, before: joins ? last.before : before, after, merge, at: now, scope };
       history.value = { undo: [...(joins ? undo.slice(0, -1) : undo.slice(-MOST + 1)), entry], redo: [] };
       json.value = after;

@@ -4,6 +4,7 @@ import { Control, controlHeight } from "../fields/index.js";
 import { wrongAt } from "../fields/node-field.js";
 import { setValue } from "../model/edit.js";
 import { html } from "../html.js";
+import { own } from "../model/graph.js";
 import { promoted } from "../model/promote.js";
 import { offText } from "../model/rewire.js";
 import { typeText } from "../model/types.js";
@@ -32,8 +33,8 @@ export function NodeView({ app, tab, item }) {
     ${shape.rows.map((row) => html`<div class=${`node-row ${row.kind}`} key=${`${row.kind} ${row.input ?? ""} ${row.index ?? ""} ${row.output ?? ""}`}
         style=${{ top: `${row.y}px`, height: `${row.height}px` }}>
       ${row.input && html`<${Socket} app=${app} id=${id} name=${row.input} side="input" type=${input(row.input).type} index=${row.index ?? 0}
-        title=${input(row.input).title} y=${row.kind === "field" ? Math.min(row.height, 30) / 2 : row.height / 2} linked=${entry.links?.[row.input] !== undefined}
-        required=${input(row.input).required && entry.inputs?.[row.input] === undefined} />`}
+        title=${input(row.input).title} y=${row.kind === "field" ? Math.min(row.height, 30) / 2 : row.height / 2} linked=${own(entry.links, row.input) !== undefined}
+        required=${input(row.input).required && own(entry.inputs, row.input) === undefined} />`}
       ${row.kind === "sockets" && row.input && html`<span class="label in">${input(row.input).title}</span>`}
       ${row.kind === "field" && html`<${FieldRow} app=${app} tab=${tab} item=${item} input=${input(/** @type {string} */ (row.input))} row=${row} />`}
       ${row.output && html`<span class="label out">${outputTitle(row.output)}</span>
@@ -50,7 +51,7 @@ const outputTitle = (name) => name.replace(/_/g, " ").replace(/^./, (letter) => 
 /** @param {{app: App, item: Item}} props */
 const ClosedSockets = ({ app, item: { id, entry, spec } }) => html`
   ${spec.inputs.slice(0, 1).map((input) => html`<${Socket} app=${app} id=${id} name=${input.name} side="input" type=${input.type} index=${0} title=${input.title}
-    y=${16} linked=${entry.links?.[input.name] !== undefined} required=${false} />`)}
+    y=${16} linked=${own(entry.links, input.name) !== undefined} required=${false} />`)}
   ${spec.outputs.slice(0, 1).map((output) => html`<${Socket} app=${app} id=${id} name=${output.name} side="output" type=${output.type} index=${0}
     title=${outputTitle(output.name)} y=${16} linked=${false} required=${false} />`)}`;
 
@@ -67,14 +68,14 @@ function Socket({ app, id, name, side, type, index, title, y, linked, required }
 /** @param {{app: App, tab: Tab, item: Item, input: InputSpec, row: Row}} props */
 function FieldRow({ app, tab, item, input, row }) {
   const { id, entry } = item;
-  const links = entry.links?.[input.name];
+  const links = own(entry.links, input.name);
   const wrong = useComputed(() => wrongAt(app, tab, id, input.name)).value;
   const shown = useComputed(() => promoted(tab.graph.value, `${id}.${input.name}`) !== "").value;
   if (links !== undefined) {
     const source = Array.isArray(links) ? links.join(", ") : links;
     return html`<span class="label in">${input.title}</span><span class="label from" title=${source}>${t("field.linked", { source })}</span>`;
   }
-  const value = entry.inputs?.[input.name];
+  const value = own(entry.inputs, input.name);
   return html`<${Control} app=${app} tab=${tab} input=${input} value=${value === undefined ? input.default : value} set=${value !== undefined}
     where="node" place=${`${id}.${input.name}`} height=${controlHeight(row.height)} wrong=${wrong} promoted=${shown}
     change=${(/** @type {any} */ next, /** @type {{merge?: boolean}} */ { merge = false } = {}) =>

@@ -3,13 +3,14 @@ import { html } from "../html.js";
 import { t } from "../text/index.js";
 import { listenToDrops } from "./dropping.js";
 import { createFound } from "./found.js";
-import { Gallery } from "./gallery.js";
+import { later } from "../panels/later.js";
 
 /** @import { App } from "../types.d.ts" */
 
 /** @param {App} app */
 export function install(app) {
   const found = createFound(app);
+  const Gallery = later(() => import("./gallery.js"), "Gallery");
   const component = () => html`<${Gallery} app=${app} found=${found} />`;
   app.views.add({ id: "gallery", title: "results.gallery", icon: "gallery", order: 20, component });
   app.panels.add({ id: "results", title: "results.gallery", side: "left", icon: "gallery", order: 60, component });

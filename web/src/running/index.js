@@ -1,11 +1,11 @@
 // Running: the commands for it, and the bar's buttons.
 import { Fragment, html } from "../html.js";
 import { Icon } from "../icons.js";
+import { later } from "../panels/later.js";
 import { hasEnded } from "../server/runs.js";
 import { t } from "../text/index.js";
 import { follow } from "./following.js";
 import { Progress } from "./progress.js";
-import { QueuePanel } from "./queue.js";
 import { forecast, run } from "./submitting.js";
 import { watch } from "./watching.js";
 import { showProblems } from "./wanting.js";
@@ -39,7 +39,7 @@ export function install(app) {
     { id: "run.problems", title: "run.problems", group: "run", when: () => (app.tabs.current.value?.problems.value.length ?? 0) > 0, run: () => showProblems(app) },
     { id: "queue.open", title: "queue.open", keys: ["Ctrl+Alt+Q"], group: "run", run: () => void (app.open.right.value = app.open.right.peek() === "queue" ? "" : "queue") },
   );
-  app.panels.add({ id: "queue", title: "queue.title", side: "right", icon: "queue", order: 50, component: QueuePanel });
+  app.panels.add({ id: "queue", title: "queue.title", side: "right", icon: "queue", order: 50, component: later(() => import("./queue.js"), "QueuePanel") });
   watch(app);
   follow(app);
 }

@@ -11,8 +11,6 @@ export default {
   "canvas.select_none": "Nichts auswählen",
   "canvas.delete": "Auswahl löschen",
   "canvas.move": "Verschieben",
-  "canvas.selected": "{count} ausgewählt",
-  "canvas.selected.one": "{title} ausgewählt",
   "canvas.deleted": "{count} gelöscht",
   "canvas.deleted.one": "Eines gelöscht",
   "canvas.fit_selection": "Auswahl zeigen",

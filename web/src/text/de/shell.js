@@ -1,11 +1,9 @@
 // Der Rahmen: Menüs, Reiter, Meldungen.
 export default {
-  "app.name": "nodegraph",
   "app.skip": "Zum Graphen springen",
   "app.loading": "Lädt …",
   "app.failed": "Der Editor konnte nicht starten: {reason}",
   "connection.lost": "Keine Verbindung zum Server; es wird weiter versucht.",
-  "connection.back": "Wieder verbunden.",
   "view.graph": "Graph",
   "panel.close": "Schließen",
   "panel.nodes": "Knoten",

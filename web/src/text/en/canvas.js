@@ -11,8 +11,6 @@ export default {
   "canvas.select_none": "Select nothing",
   "canvas.delete": "Delete the selection",
   "canvas.move": "Move",
-  "canvas.selected": "{count} selected",
-  "canvas.selected.one": "{title} selected",
   "canvas.deleted": "{count} deleted",
   "canvas.deleted.one": "One deleted",
   "canvas.fit_selection": "Show the selection",

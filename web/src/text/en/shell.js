@@ -1,11 +1,9 @@
 // The frame: menus, tabs, messages.
 export default {
-  "app.name": "nodegraph",
   "app.skip": "Skip to the graph",
   "app.loading": "Loading …",
   "app.failed": "The editor could not start: {reason}",
   "connection.lost": "No connection to the server; trying again.",
-  "connection.back": "Connected again.",
   "view.graph": "Graph",
   "panel.close": "Close",
   "panel.nodes": "Nodes",

@@ -2,14 +2,14 @@
 import { useEffect, useState } from "preact/hooks";
 import { html } from "../html.js";
 
-/** @param {() => Promise<(props: any) => any>} fetch @returns {(props: any) => any} */
-export function later(fetch) {
+/** @param {() => Promise<any>} fetch Gives the module. @param {string} name What the module calls it. @returns {(props: any) => any} */
+export function later(fetch, name) {
   /** @type {((props: any) => any) | null} */
   let component = null;
-  return (props) => {
+  return function Later(props) {
     const [, draw] = useState(0);
     useEffect(() => {
-      if (!component) fetch().then((found) => ((component = found), draw(1)));
+      if (!component) void fetch().then((module) => ((component = module[name]), draw(1)));
     }, []);
     return component ? html`<${component} ...${props} />` : null;
   };
