@@ -58,6 +58,7 @@ export const DialogStack = ({ app }) => app.dialogs.all.value.map((dialog) => ht
 /** @param {{app: App, dialog: Dialog}} props */
 function Shown({ app, dialog }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const here = useRef(true);
   useLayoutEffect(() => {
     const box = /** @type {HTMLDialogElement} */ (element.current);
     box.showModal();
@@ -66,11 +67,14 @@ function Shown({ app, dialog }) {
       box.style.left = `${Math.max(4, Math.min(x, innerWidth - box.offsetWidth - 4))}px`;
       box.style.top = `${Math.max(4, Math.min(y, innerHeight - box.offsetHeight - 4))}px`;
     }
-    return () => box.close(); // it gives the focus back
+    return () => {
+      here.current = false; // another language draws the page anew: that is no answer
+      box.close(); // it gives the focus back
+    };
   }, []);
   const leave = async () => (await (dialog.may?.() ?? true)) && dialog.answer(undefined);
   const cancel = (/** @type {Event} */ event) => dialog.may && event.target === element.current && (event.preventDefault(), leave());
-  return html`<dialog ref=${element} class=${dialog.at ? "at" : dialog.wide ? "wide" : ""} aria-label=${dialog.title} onClose=${() => dialog.answer(undefined)} onCancel=${cancel}
+  return html`<dialog ref=${element} class=${dialog.at ? "at" : dialog.wide ? "wide" : ""} aria-label=${dialog.title} onClose=${() => here.current && dialog.answer(undefined)} onCancel=${cancel}
       onClick=${(/** @type {Event} */ event) => event.target === element.current && leave()}>
     <div class="dialog-body">
       ${!dialog.at && html`<header><h2>${dialog.title}</h2><button type="button" class="plain" aria-label=${t("close")} onClick=${leave}><${Icon} name="close" /></button></header>`}

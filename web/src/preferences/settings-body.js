@@ -18,7 +18,7 @@ export function SettingsBody({ app }) {
     ${Object.entries(CHOICES).map(([name, values]) => html`<label key=${name}>${t(`settings.${name}`)}
       <select value=${settings[name].value} onChange=${(/** @type {any} */ event) => (settings[name].value = event.target.value)}>
         ${values.map((value) => html`<option value=${value}>${t(`settings.${name}.${value}`)}</option>`)}</select></label>`)}
-    <label>${t("settings.scale")} <output>${Math.round(app.settings.scale.value * 100)} %</output>
+    <label>${t("settings.scale")} <span class="dim">${Math.round(app.settings.scale.value * 100)} %</span>
       <input type="range" min="0.7" max="2" step="0.1" value=${app.settings.scale.value} onInput=${(/** @type {any} */ event) => (app.settings.scale.value = event.target.valueAsNumber)} /></label>
     ${SWITCHES.map((name) => html`<label key=${name}>${t(`settings.${name}`)}
       <input type="checkbox" role="switch" checked=${app.settings[name].value} onChange=${(/** @type {any} */ event) => (app.settings[name].value = event.target.checked)} /></label>`)}

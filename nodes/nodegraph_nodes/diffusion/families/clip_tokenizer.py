@@ -1,7 +1,7 @@
 """CLIP's byte-pair tokenizer from its published vocabulary file, without a hub.
 
 bpe_simple_vocab_16e6.txt.gz is the beginning of the file OpenAI published with CLIP, from the open_clip_torch 3.3.0 wheel (MIT;
-licence text beside it). Lines: a version, then one merge per line. CLIP uses the first 48,894 of the 262,144; the rest is left out.
+licence text beside it). Lines: a version, then one merge per line. CLIP uses the first 48,894 of 262,144; the rest is left out.
 """
 
 import gzip
