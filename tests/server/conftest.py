@@ -19,7 +19,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, data_folder: Path, site: Path) -> Iterator[ServerProcess]:
     """A server with an empty data folder, for all tests of a module."""
-    with ServerProcess(_fresh(tmp_path_factory.mktemp("server") / "data", data_folder), site=site) as running:
+    with ServerProcess(fresh_data(tmp_path_factory.mktemp("server") / "data", data_folder), site=site) as running:
         yield running
 
 
@@ -30,7 +30,7 @@ def new_server(tmp_path: Path, data_folder: Path, site: Path) -> Iterator[Callab
 
     def make(*arguments: str, **more: object) -> ServerProcess:
         data = tmp_path / "data"
-        made.append(ServerProcess(data if data.exists() else _fresh(data, data_folder), *arguments, site=site, **more))  # type: ignore[arg-type]
+        made.append(ServerProcess(data if data.exists() else fresh_data(data, data_folder), *arguments, site=site, **more))  # type: ignore[arg-type]
         return made[-1]
 
     yield make
@@ -39,7 +39,7 @@ def new_server(tmp_path: Path, data_folder: Path, site: Path) -> Iterator[Callab
             running.kill()
 
 
-def _fresh(data: Path, shared: Path) -> Path:
+def fresh_data(data: Path, shared: Path) -> Path:
     """An empty data folder that knows the catalog already."""
     data.mkdir()
     (data / "catalog").symlink_to((shared / "catalog").resolve())

@@ -60,8 +60,17 @@ class Editor:
         return dict(self.json["nodes"])
 
     def command(self, id_: str, given: Any = None) -> None:
-        """Run a command of the registry."""
-        self.page.evaluate("([id, given]) => nodegraph.commands.run(id, given ?? undefined)", [id_, given])
+        """Run a command of the registry, and wait until it is done or asks something."""
+        look = """([id, given]) => {
+          let over = false;
+          const done = Promise.resolve(nodegraph.commands.run(id, given ?? undefined)).finally(() => (over = true));
+          const asked = new Promise((resolve) => {
+            const frame = () => (over || document.querySelector("dialog[open]") ? resolve() : requestAnimationFrame(frame));
+            frame();
+          });
+          return Promise.race([done.then(() => {}), asked]);
+        }"""
+        self.page.evaluate(look, [id_, given])
 
     # ---- the canvas ----
 

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from server.conftest import new_server, server, site  # noqa: F401
+from server.conftest import fresh_data, site  # noqa: F401
 from server.harness import ServerProcess
 
 from web.browser import CHROMIUM, SIZES, Editor, sign_in
+
+EAGER = {"NODEGRAPH_WORKERS__NICE": "0"}
+"""Workers that do not stand back for the browser, which is busy all the time."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, data_folder: Path, site: Path) -> Iterator[ServerProcess]:  # noqa: F811
+    """A server with an empty data folder, for all tests of a module."""
+    with ServerProcess(fresh_data(tmp_path_factory.mktemp("server") / "data", data_folder), site=site, env=EAGER) as running:
+        yield running
+
+
+@pytest.fixture
+def new_server(tmp_path: Path, data_folder: Path, site: Path) -> Iterator[Callable[..., ServerProcess]]:  # noqa: F811
+    """Makes servers that are not started yet, each with a data folder of its own."""
+    made: list[ServerProcess] = []
+
+    def make(*arguments: str) -> ServerProcess:
+        made.append(ServerProcess(fresh_data(tmp_path / f"data{len(made)}", data_folder), *arguments, site=site, env=EAGER))
+        return made[-1]
+
+    yield make
+    for running in made:
+        if hasattr(running, "process") and running.process.poll() is None:
+            running.kill()
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +50,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def new_editor(browser: Any, server: ServerProcess) -> Iterator[Callable[..., Editor]]:  # noqa: F811
+def new_editor(browser: Any, server: ServerProcess) -> Iterator[Callable[..., Editor]]:
     """Makes editors that are not started yet: `new_editor("phone", "dark")`. Each is like another device."""
     contexts = []
 

@@ -302,7 +302,7 @@ def test_the_minimap_moves_the_camera_and_can_be_put_away(canvas: Editor) -> Non
 
 
 def test_everything_works_in_the_far_view_as_well(canvas: Editor) -> None:
-    canvas.page.evaluate("nodegraph.canvas.zoom(0.3)")
+    canvas.page.evaluate("nodegraph.canvas.zoom(0.2)")
     canvas.frame()
     assert canvas.page.evaluate("nodegraph.canvas.isFar")
     canvas.page.mouse.move(*on_page(canvas, 650, 60))

@@ -71,6 +71,7 @@ def test_a_progress_event_changes_only_its_node(editor: Editor) -> None:
     begin_job(editor)
     editor.page.evaluate(FEED, ["node_started", "n1", {}])
     editor.page.evaluate(FEED, ["node_progress", "n1", {"done": 1, "total": 20}])
+    editor.wait("document.querySelector('.keeping')?.textContent === 'Draft kept'")
     watch(editor)
     editor.page.evaluate(FEED, ["node_progress", "n1", {"done": 2, "total": 20}])
     found = written(editor)

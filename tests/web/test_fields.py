@@ -234,7 +234,7 @@ def test_each_control_writes_what_it_is_given_and_reads_it_back(editor: Editor) 
 def test_a_file_is_chosen_uploaded_and_dropped(editor: Editor, server: ServerProcess) -> None:
     editor.open(CONTROLS)
     inspect(editor, "load")
-    assert editor.wait("document.querySelector('.inspector .file-field img').naturalWidth") > 0
+    assert editor.wait("document.querySelector('.inspector .file-field img')?.naturalWidth") > 0
     field(editor, "load.path").click()
     editor.page.click("dialog li button:has-text('sketch.png')")
     assert editor.nodes["load"]["inputs"]["path"] == "examples/sketch.png"
@@ -281,7 +281,7 @@ def test_a_field_is_reset_promoted_and_withdrawn_by_its_menu(editor: Editor) -> 
 def test_a_problem_is_shown_on_its_field(editor: Editor) -> None:
     inspect(editor, "noise")
     editor.page.evaluate(SET, ["noise", "width", 3])
-    editor.wait("document.querySelector('.inspector [data-place=\"noise.width\"]').getAttribute('aria-invalid') === 'true'")
+    editor.wait("document.querySelector('.inspector [data-place=\"noise.width\"]')?.getAttribute('aria-invalid') === 'true'")
     width = field(editor, "noise.width")
     assert "3" in described(editor, width)
 

@@ -88,7 +88,7 @@ def test_on_a_phone_the_form_comes_first_and_fits(new_editor: Callable[..., Edit
 def test_problems_stand_at_the_fields_that_they_are_about(editor: Editor) -> None:
     editor.page.click(".views button:has-text('Form')")
     editor.page.evaluate(SET, ["denoise", "steps", 5000])
-    editor.wait("document.querySelector('.form [data-place=steps]').getAttribute('aria-invalid') === 'true'")
+    editor.wait("document.querySelector('.form [data-place=steps]')?.getAttribute('aria-invalid') === 'true'")
     steps = editor.page.locator('[data-place="steps"]')
     assert "5000" in described(editor, steps)
     editor.page.evaluate(SET, ["save", "quality", 5000])

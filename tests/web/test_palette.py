@@ -1,7 +1,5 @@
 """Finding and adding nodes: the palette, the ranking behind it, the panel of nodes, help."""
 
-# ruff: noqa: E501 (scripts for the page are kept whole)
-
 from __future__ import annotations
 
 import pytest
@@ -54,7 +52,8 @@ def test_titles_come_before_descriptions_and_deprecated_types_last(editor: Edito
 def test_two_thousand_types_are_ranked_in_a_few_milliseconds(editor: Editor) -> None:
     look = """async (where) => {
       const { ranked } = await import(where);
-      const specs = Array.from({length: 2000}, (_, n) => ({id: `p/type_${n}`, title: `Type number ${n}`, description: "Does this and that with it.", category: "c/d", deprecated: ""}));
+      const more = {description: "Does this and that with it.", category: "c/d", deprecated: ""};
+      const specs = Array.from({length: 2000}, (_, n) => ({id: `p/type_${n}`, title: `Type number ${n}`, ...more}));
       ranked(specs, "warm");
       const before = performance.now();
       for (const text of ["t", "ty", "type nu", "number 17", "this"]) ranked(specs, text);
@@ -133,7 +132,10 @@ def test_help_shows_the_packs_own_text_and_nothing_of_it_can_run(editor: Editor)
     assert editor.axe("dialog[open]") == []
     editor.shot("node-help")
     page.keyboard.press("Escape")
-    text = "# Head\n\nA `code`, **bold** and [web](https://example.org) but [bad](javascript:alert(1)) <b>x</b>\n\n- one\n- two\n\n![ours](a.png) ![theirs](https://x/y.png)\n\n```\n<i>\n```"
+    text = (
+        "# Head\n\nA `code`, **bold** and [web](https://example.org) but [bad](javascript:alert(1)) <b>x</b>\n\n"
+        "- one\n- two\n\n![ours](a.png) ![theirs](https://x/y.png)\n\n```\n<i>\n```"
+    )
     made = page.evaluate(
         """async ([where, base, markdown]) => {
           const { Markdown } = await import(where);
@@ -146,8 +148,10 @@ def test_help_shows_the_packs_own_text_and_nothing_of_it_can_run(editor: Editor)
     )
     assert made == (
         '<div class="markdown"><h3>Head</h3><p>A <code>code</code>, <strong>bold</strong> and '
-        '<a href="https://example.org" target="_blank" rel="noopener noreferrer nofollow">web</a> but bad) &lt;b&gt;x&lt;/b&gt;</p>'
-        '<ul><li>one</li><li>two</li></ul><p><img src="/api/packs/p/docs/a.png" alt="ours"> theirs</p><pre><code>&lt;i&gt;</code></pre></div>'
+        '<a href="https://example.org" target="_blank" rel="noopener noreferrer nofollow">web</a>'
+        " but bad) &lt;b&gt;x&lt;/b&gt;</p>"
+        '<ul><li>one</li><li>two</li></ul><p><img src="/api/packs/p/docs/a.png" alt="ours"> theirs</p>'
+        "<pre><code>&lt;i&gt;</code></pre></div>"
     )
 
 
@@ -157,7 +161,8 @@ def test_text_to_image_is_built_from_nothing_by_mouse_and_runs(editor: Editor) -
     editor.wait("Object.keys(nodegraph.tabs.current.value.graph.value.nodes ?? {}).length === 0")
     page.evaluate("nodegraph.tabs.current.value.camera.value = {x: -20, y: -20, zoom: 0.6}")
     places = {
-        "load model": (20, 200), "encode prompt": (220, 20), "encode  prompt": (220, 190), "sample noise": (220, 360), "noise schedule": (400, 430), "guidance": (400, 20),
+        "load model": (20, 200), "encode prompt": (220, 20), "encode  prompt": (220, 190),
+        "sample noise": (220, 360), "noise schedule": (400, 430), "guidance": (400, 20),
         "begin denoise": (580, 380), "denoise": (760, 60), "decode": (940, 60), "save image": (1100, 200),
     }  # fmt: skip
     box = page.locator(".canvas").bounding_box()
@@ -168,16 +173,20 @@ def test_text_to_image_is_built_from_nothing_by_mouse_and_runs(editor: Editor) -
         page.keyboard.type(title)
         page.locator("[role=option]").first.click()
         page.wait_for_selector(".pick", state="detached")
-    wires = """load_model.text_encoder encode_prompt.encoder, load_model.text_encoder encode_prompt_2.encoder, encode_prompt.conditioning guidance.positive,
-      encode_prompt_2.conditioning guidance.negative, load_model.denoiser sample_noise.denoiser, load_model.denoiser noise_schedule.denoiser,
-      sample_noise.latent begin_denoise.noise, noise_schedule.schedule begin_denoise.schedule, noise_schedule.schedule denoise.schedule,
+    wires = """load_model.text_encoder encode_prompt.encoder, load_model.text_encoder encode_prompt_2.encoder,
+      encode_prompt.conditioning guidance.positive, encode_prompt_2.conditioning guidance.negative,
+      load_model.denoiser sample_noise.denoiser, load_model.denoiser noise_schedule.denoiser,
+      sample_noise.latent begin_denoise.noise, noise_schedule.schedule begin_denoise.schedule,
+      noise_schedule.schedule denoise.schedule,
       load_model.denoiser denoise.denoiser, begin_denoise.denoise_state denoise.state, guidance.guidance denoise.guidance,
       load_model.autoencoder decode.autoencoder, denoise.latent decode.latent, decode.image save_image.image"""
     for pair in wires.split(","):
         editor.wire(*pair.split())
     assert sum(len(node.get("links", {})) for node in editor.nodes.values()) == 15
-    for node, name, value in (("load_model", "model", "starter"), ("denoise", "steps", 4), ("noise_schedule", "steps", 4)):
-        change = "([id, name, value]) => nodegraph.tabs.edit('v', (g) => ({...g, nodes: {...g.nodes, [id]: {...g.nodes[id], inputs: {[name]: value}}}}))"
-        page.evaluate(change, [node, name, value])
+    page.click('[data-place="load_model.model"]')
+    page.locator("dialog[open] li button", has_text="starter").first.click()
+    for node in ("denoise", "noise_schedule"):
+        page.click(f'[data-place="{node}.steps"]', click_count=3)
+        page.keyboard.type("4")
     editor.shot("built-by-mouse")
     assert editor.run()["state"] == "succeeded", editor.job()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,7 @@ def test_a_wrong_value_is_shown_at_its_socket_and_can_be_put_right_there(editor:
     wrong = editor.page.locator(".socket[data-wrong]")
     assert [(one.get_attribute("data-of"), one.get_attribute("data-socket")) for one in wrong.all()] == [("denoise", "steps")]
     shown = editor.page.locator('[data-node="denoise"] .problem')
+    shown.hover()
     assert "1000" in shown.inner_text()
     editor.shot("problem")
     assert editor.axe(".node-problems") == []
@@ -125,10 +127,42 @@ def test_what_fails_in_a_run_is_shown_on_its_node_with_the_trace_folded(editor: 
     accept(editor)
     assert editor.wait_for_job()["state"] == "failed"
     shown = editor.page.locator('[data-node="work"] .problem')
+    shown.hover()
     assert "This never works." in shown.inner_text()
     assert "Use another node." in shown.inner_text()
     assert editor.page.locator('[data-node="page"] .problem').count() == 0
     assert shown.locator("details[open]").count() == 0
+    editor.page.reload()
+    editor.wait("window.nodegraph?.ready === true")
+    shown.wait_for()
+    assert editor.page.locator(".toast.error").count() == 0, "what ended before is no news"
+
+
+def test_a_reload_goes_on_with_the_job_and_a_cancelled_one_runs_nowhere(editor: Editor) -> None:
+    editor.open(busy("reloaded", 60))
+    accept(editor)
+    running = "document.querySelectorAll('[data-node=work] :is(.node-state.running, progress)').length"
+    editor.wait(f"{running} === 2")
+    job = editor.job()
+    assert job
+    editor.wait("nodegraph.tabs.current.value.kept.value === 'kept'")
+    editor.page.reload()
+    editor.wait("window.nodegraph?.ready === true")
+    editor.wait(f"{running} === 2")
+    assert (editor.job() or {})["id"] == job["id"]
+    editor.command("run.cancel")
+    editor.wait_for_job("cancelled")
+    editor.wait(f"{running} === 0")
+    assert {editor.run_state(node)["state"] for node in ("work", "page")} == {""}
+
+
+def test_nobody_is_asked_for_a_file_that_was_chosen_by_hand(editor: Editor) -> None:
+    nodes = {"load": {"type": "image/load_image"}, "show": {"type": "image/show_image", "links": {"image": "load.image"}}}
+    editor.open({"nodegraph": 1, "id": "chosen", "nodes": nodes, "layout": {"nodes": {"load": [0, 0], "show": [320, 0]}}})
+    editor.page.set_input_files(".file-field input", Path(__file__).parents[2] / "workflows/examples/apple.png")
+    looked_at(editor)
+    assert editor.page.locator(".banner.wants").count() == 0
+    assert editor.run()["state"] == "succeeded"
 
 
 def test_another_page_shows_the_same_running_job(editor: Editor, new_editor: Callable[..., Editor]) -> None:

@@ -33,6 +33,9 @@ def test_a_preview_shows_on_the_node_while_it_denoises(editor: Editor) -> None:
     editor.wait("document.querySelector('.timeline .strip img') !== null")
     editor.command("run.cancel")
     editor.wait_for_job()
+    picture = editor.page.locator('[data-node="denoise"] img.node-picture')
+    assert picture.get_attribute("alt") == "The last picture of the work"
+    assert picture.evaluate("(picture) => picture.decode().then(() => picture.naturalWidth)") > 0
 
 
 def test_steps_are_scrubbed_and_a_fork_computes_only_its_own(editor: Editor) -> None:

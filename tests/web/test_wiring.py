@@ -1,7 +1,5 @@
 """Links: what fits, what is refused and why, and how nodes get into and out of links."""
 
-# ruff: noqa: E501 (scripts for the page are kept whole)
-
 from __future__ import annotations
 
 import json
@@ -31,7 +29,8 @@ IMAGES: dict[str, Any] = {
     },
     "layout": {
         "nodes": {
-            "load": [0, 0], "size": [360, 0], "save": [760, 0], "grid": [360, 300], "invert": [0, 300], "spare": [0, 520], "list": [760, 420],
+            "load": [0, 0], "size": [360, 0], "save": [760, 0], "grid": [360, 300],
+            "invert": [0, 300], "spare": [0, 520], "list": [760, 420],
         }
     },
 }  # fmt: skip
@@ -100,10 +99,11 @@ def test_a_link_that_would_close_a_circle_is_refused(images: Editor) -> None:
     found = images.page.evaluate(
         """async (where) => {
           const { mayConnect } = await import(where);
-          const json = { nodegraph: 1, nodes: { a: { type: "core/text" }, b: { type: "core/text", links: { value: "a.text" } } } };
+          const nodes = { a: { type: "core/text" }, b: { type: "core/text", links: { value: "a.text" } } };
+          const json = { nodegraph: 1, nodes };
           const ends = [{ node: "b", socket: "text", side: "output" }, { node: "a", socket: "value", side: "input" }];
-          const gone = mayConnect(nodegraph.catalog.value, json, "", { node: "c", socket: "x", side: "output" }, ends[1]).reason;
-          return [mayConnect(nodegraph.catalog.value, json, "", ...ends).reason, gone];
+          const why = (from) => mayConnect(nodegraph.catalog.value, json, "", from, ends[1]).reason;
+          return [why(ends[0]), why({ node: "c", socket: "x", side: "output" })];
         }""",
         module("model/connect.js"),
     )
@@ -141,6 +141,8 @@ def test_a_link_dropped_on_empty_space_offers_what_fits_and_links_it(images: Edi
     titles = page.locator(".pick .name").all_inner_texts()
     assert any(title.startswith("Feather mask") for title in titles)
     assert not any(title.startswith("Encode prompt") for title in titles)
+    first = {title: place for place, title in enumerate(title.split("\n")[0].rsplit(" ", 1)[0] for title in titles)}
+    assert first["Feather mask"] < first["Ask"], "what takes anything comes after what takes this"
     page.keyboard.type("feather")
     page.keyboard.press("Enter")
     images.wait("'feather_mask' in nodegraph.tabs.current.value.graph.value.nodes")

@@ -6,6 +6,7 @@ import { createStore } from "./model/store.js";
 import { t } from "./text/index.js";
 
 /** @import { Graph, Tab, Workflow } from "./types.d.ts" */
+/** @typedef {{kind: string, name: string}} Want */
 /** @import { Signal } from "@preact/signals" */
 /** @typedef {ReturnType<typeof createTabs>} Tabs */
 
@@ -15,12 +16,13 @@ export const blankWorkflow = (title = "") => ({ nodegraph: 1, id: crypto.randomU
 /** @param {Workflow} json @param {{key?: string, file?: {id: string, digest: string, shipped?: boolean} | null, saved?: Workflow | null}} [given] @returns {Tab} */
 export function createTab(json, { key = crypto.randomUUID(), file = null, saved = json } = {}) {
   const store = createStore(json, saved);
+  const savedAs = signal(file);
   const path = signal(/** @type {{node: string, scope: string}[]} */ ([]));
   const scope = computed(() => path.value.at(-1)?.scope ?? "");
   return {
     key,
     store,
-    file: signal(file),
+    file: savedAs,
     path,
     scope,
     graph: computed(() => graphAt(store.json.value, scope.value)),
@@ -35,9 +37,18 @@ export function createTab(json, { key = crypto.randomUUID(), file = null, saved 
     wants: signal([]),
     accepted: signal([]),
     forecast: signal(null),
-    title: computed(() => store.json.value.title || file?.id || t("untitled")),
+    title: computed(() => store.json.value.title || savedAs.value?.id || t("untitled")),
   };
 }
+
+/** What a document wants beyond computing and nobody accepted in this tab, each once. @param {Tab} tab @returns {Want[]} */
+export function missing(tab) {
+  const seen = new Set(tab.accepted.value.map(({ kind, name }) => `${kind} ${name}`));
+  return tab.wants.value.filter(({ kind, name }) => !seen.has(`${kind} ${name}`) && seen.add(`${kind} ${name}`)).map(({ kind, name }) => ({ kind, name }));
+}
+
+/** What a person accepted, or chose by hand in this tab, is not asked for again. @param {Tab} tab @param {...Want} wants */
+export const accept = (tab, ...wants) => void (tab.accepted.value = [...tab.accepted.peek(), ...wants]);
 
 export function createTabs() {
   const all = signal(/** @type {Tab[]} */ ([]));

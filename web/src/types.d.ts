@@ -143,7 +143,7 @@ export interface NodeRun {
   peak: number | null;
   reason: string;
   problem: Problem | null;
-  /** Object URL of the latest picture of work in progress. */
+  /** The latest picture of work in progress, as an address that holds it. */
   preview: string;
   /** Of a node that runs as others: how many of them there are, and are through. */
   parts: number;

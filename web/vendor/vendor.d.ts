@@ -18,6 +18,7 @@ declare module "preact/hooks" {
   export function useCallback<T extends (...given: any[]) => any>(work: T, on: readonly any[]): T;
   export function useContext<T>(context: { Provider: any }): T;
   export function useId(): string;
+  export function useErrorBoundary(told?: (error: unknown) => void): [unknown, () => void];
 }
 
 declare module "@preact/signals" {

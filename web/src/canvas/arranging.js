@@ -49,7 +49,7 @@ export function installArranging(app) {
       : { x: Math.round(view.x + view.width / 2 - 130), y: Math.round(view.y + view.height / 2 - 70), width: 260, height: 140 };
     app.tabs.edit(t(`canvas.add_${part}`), (graph) => setDecoration(graph, part, id, { id, title: "", text: "", ...box }));
     tab.selection.value = new Set([id]);
-    retitle(app, canvas(), id);
+    retitle(canvas(), id);
   }
 
   async function color() {
@@ -90,7 +90,7 @@ export function installArranging(app) {
   app.commands.add(
     command("frame.add", "add_frames", ["G"], "insert", () => app.canvas !== null, () => add("frames")),
     command("note.add", "add_notes", ["Shift+N"], "insert", () => app.canvas !== null, () => add("notes")),
-    command("edit.rename", "rename", ["F2"], "edit", some(1), () => retitle(app, canvas(), selected()[0])),
+    command("edit.rename", "rename", ["F2"], "edit", some(1), () => retitle(canvas(), selected()[0])),
     command("edit.color", "color", [], "edit", () => decorations().length > 0, color),
     command("node.collapse", "collapse", ["Shift+C"], "node", () => nodes().length > 0, collapse),
     command("focus.next_thing", "next_thing", ["."], "view", () => app.canvas !== null, () => visit(1)),

@@ -15,7 +15,7 @@ import { createNearWires } from "./wires.js";
 /** @typedef {ReturnType<typeof createCanvas>} Canvas */
 
 const MOST_BUILT = 60; // nodes in view; more of them are drawn
-const FAR_ZOOM = 0.35;
+const FAR_ZOOM = 0.22;
 const BACK = 0.85; // the way back to what is built is a little longer, so that nothing flickers at the border
 
 /** @param {App} app @param {HTMLElement} host An empty element that the canvas fills. */
@@ -137,9 +137,10 @@ export function createCanvas(app, host) {
     }),
     app.runs.onNode((job, path) => far.mark(job, path) && invalidate()),
   ];
+  const life = new AbortController();
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const recolor = () => (far.recolor(), invalidate("scene"));
-  scheme.addEventListener("change", recolor);
+  scheme.addEventListener("change", recolor, life);
   const observer = new ResizeObserver(() => {
     size = { width: host.clientWidth, height: host.clientHeight };
     invalidate("camera");
@@ -160,6 +161,8 @@ export function createCanvas(app, host) {
 
   return {
     host,
+    /** For listeners outside the canvas: they end with it. @type {{signal: AbortSignal}} */
+    life,
     world,
     over,
     scene,
@@ -245,7 +248,7 @@ export function createCanvas(app, host) {
     destroy() {
       stops.forEach((stop) => stop());
       observer.disconnect();
-      scheme.removeEventListener("change", recolor);
+      life.abort();
       cancelAnimationFrame(frame);
       nodes.clear();
       host.replaceChildren();

@@ -4,6 +4,7 @@ import { moveTo, setDecoration, setWidth } from "../model/edit.js";
 import { linesOf, snapped, GRID } from "../model/align.js";
 import { contains, holds, LEAST_WIDTH, overlaps } from "../model/geometry.js";
 import { dotId } from "../model/reroutes.js";
+import { editGraph } from "../tabs.js";
 import { t } from "../text/index.js";
 import { edgePan } from "./edge-pan.js";
 import { splicing } from "./wiring.js";
@@ -99,7 +100,7 @@ export function dragging(app, canvas, id, start) {
     },
     end() {
       done();
-      if (moved) app.tabs.edit(t("canvas.move"), (graph) => splice.end(moveTo(graph, places)));
+      if (moved) editGraph(tab, t("canvas.move"), (graph) => splice.end(moveTo(graph, places)));
       else if (!adds) tab.selection.value = new Set([id]);
       else if (before.has(id)) tab.selection.value = new Set([...before].filter((one) => one !== id));
     },
@@ -127,7 +128,7 @@ export const sizeOf = (scene, id, width, height) => ({
  * @param {PointerEvent} start @returns {Gesture} */
 export function resizing(app, canvas, id, start) {
   const { scene } = canvas;
-  const before = /** @type {Box} */ (scene.boxOf(id));
+  const [tab, before] = [/** @type {Tab} */ (canvas.tab), /** @type {Box} */ (scene.boxOf(id))];
   const [x0, y0] = canvas.pointAt(start);
   let size = /** @type {Partial<Box> | null} */ (null);
   return {
@@ -138,7 +139,7 @@ export function resizing(app, canvas, id, start) {
       canvas.resize(id, size);
       edgePan(canvas, event);
     },
-    end: () => void (size && app.tabs.edit(t("canvas.resize"), (graph) => resized(graph, scene, id, size ?? {}))),
+    end: () => void (size && editGraph(tab, t("canvas.resize"), (graph) => resized(graph, scene, id, size ?? {}))),
     cancel: () => canvas.resize(id, before),
   };
 }

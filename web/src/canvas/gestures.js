@@ -84,7 +84,7 @@ export function listenToPointer(app, canvas) {
     if (event.key !== "Escape" || !gesture) return;
     finish("cancel");
     event.preventDefault();
-  });
+  }, canvas.life);
 
   host.addEventListener("dblclick", (event) => {
     const target = document.elementFromPoint(event.clientX, event.clientY) ?? host; // the event itself goes to who has the pointer
@@ -95,7 +95,7 @@ export function listenToPointer(app, canvas) {
     else if (wire) bend(wire, at);
     else if (!id) app.commands.run("palette.open", { at });
     else if ((target.closest(".node-head") || canvas.isFar) && app.commands.find("subgraph.enter")?.when?.()) app.commands.run("subgraph.enter");
-    else if (canvas.scene.decorations.has(id) || target.closest(".node-head") || canvas.isFar) retitle(app, canvas, id);
+    else if (canvas.scene.decorations.has(id) || target.closest(".node-head") || canvas.isFar) retitle(canvas, id);
   });
 
   /** A link gets a corner. @param {{edge: Edge, part: number}} wire @param {Point} at @returns {string} The corner's id. */
@@ -193,5 +193,5 @@ export function listenToPointer(app, canvas) {
   });
   document.addEventListener("keyup", (event) => {
     if (event.key === " ") spaceIsDown = false;
-  });
+  }, canvas.life);
 }

@@ -6,6 +6,12 @@ import { ApiError } from "../server/api.js";
 
 const SOON_MS = 800;
 const LOCAL = "nodegraph.draft.";
+const MOST_WHILE_LEAVING = 60_000; // browsers let a page that goes away send 64 kB
+
+/** Drafts on their way. @type {WeakMap<Tab, Promise<any>>} */
+const sending = new WeakMap();
+/** Tabs whose work is nowhere but in this page. @type {Set<Tab>} */
+const onlyHere = new Set();
 
 /** @param {string} key */
 export const placeOfDraft = (key) => `/api/drafts/${encodeURIComponent(key)}`;
@@ -13,10 +19,16 @@ export const placeOfDraft = (key) => `/api/drafts/${encodeURIComponent(key)}`;
 /** Whether closing the page would lose something of a tab. @param {Tab} tab */
 const needed = (tab) => tab.store.dirty.peek() || !tab.file.peek() && Object.keys(tab.store.json.peek().nodes ?? {}).length > 0;
 
+/** What a draft says: the document, and as what it is kept. @typedef {{json: Workflow, file: Tab["file"]["value"], key: string}} Said */
+/** @param {Tab} tab @returns {Said} */
+const saidBy = (tab) => ({ json: tab.store.json.peek(), file: tab.file.peek(), key: tab.key });
+
 /** @param {App} app */
 export function keepDrafts(app) {
-  /** Of each tab: the document that lies on the server, and whether something is on its way. @type {Map<Tab, {stop(): void, timer: number, busy: boolean, kept: Workflow | null}>} */
+  /** Of each tab: what lies on the server, and whether something is on its way. @type {Map<Tab, {stop(): void, timer: number, busy: boolean, kept: Said | null}>} */
   const known = new Map();
+  const isKept = (/** @type {Tab} */ tab, /** @type {Said | null | undefined} */ kept) =>
+    kept?.json === tab.store.json.peek() && kept.file === tab.file.peek() && kept.key === tab.key;
 
   effect(() => {
     const open = new Set(app.tabs.all.value);
@@ -26,18 +38,17 @@ export function keepDrafts(app) {
       stop();
       clearTimeout(timer);
       known.delete(tab);
+      onlyHere.delete(tab);
     }
   });
 
   /** @param {Tab} tab */
   function watch(tab) {
-    const state = { stop: () => {}, timer: 0, busy: false, kept: tab.kept.peek() === "kept" ? tab.store.json.peek() : null };
+    const state = { stop: () => {}, timer: 0, busy: false, kept: tab.kept.peek() === "kept" ? saidBy(tab) : null };
     known.set(tab, state);
     state.stop = effect(() => {
-      const json = tab.store.json.value;
-      tab.store.saved.value;
-      tab.file.value;
-      if (needed(tab) ? json === state.kept : state.kept === null && tab.kept.peek() === "") return;
+      void [tab.store.json.value, tab.store.saved.value, tab.file.value];
+      if (needed(tab) ? isKept(tab, state.kept) : state.kept === null && tab.kept.peek() === "") return;
       if (needed(tab)) tab.kept.value = "saving";
       clearTimeout(state.timer);
       state.timer = setTimeout(() => keep(tab), SOON_MS);
@@ -49,17 +60,17 @@ export function keepDrafts(app) {
     const state = known.get(tab);
     if (!state || state.busy && !leaving) return;
     clearTimeout(state.timer);
-    const json = tab.store.json.peek();
+    const said = saidBy(tab);
     if (!needed(tab)) {
       state.kept = null;
       tab.kept.value = "";
       return drop(app, tab);
     }
-    if (json === state.kept) return;
+    if (isKept(tab, state.kept)) return;
     state.busy = true;
     try {
-      await send(app, tab, leaving ? { keepalive: true } : undefined);
-      state.kept = json;
+      await send(app, tab, leaving);
+      state.kept = said;
       if (!needed(tab)) await drop(app, tab); // saved meanwhile
       tab.kept.value = needed(tab) ? "kept" : "";
     } catch (error) {
@@ -68,37 +79,44 @@ export function keepDrafts(app) {
     } finally {
       state.busy = false;
     }
-    if (tab.kept.peek() !== "lost" && tab.store.json.peek() !== json) keep(tab);
+    if (tab.kept.peek() !== "lost" && !isKept(tab, said)) keep(tab);
   }
 
   const now = (/** @type {boolean} */ leaving) => [...known.keys()].forEach((tab) => void keep(tab, leaving));
   window.addEventListener("blur", () => now(false));
   window.addEventListener("pagehide", () => now(true));
+  window.addEventListener("beforeunload", (event) => onlyHere.size > 0 && event.preventDefault());
   document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && now(true));
   effect(() => {
     if (app.events.connected.value) now(false);
   });
 }
 
-/** Put a tab's work where it is found again: first here, then on the server. @param {App} app @param {Tab} tab @param {RequestInit} [more] */
-export async function send(app, tab, more) {
+/** Put a tab's work where it is found again: first here, then on the server. @param {App} app @param {Tab} tab @param {boolean} [leaving] The page may go. */
+export async function send(app, tab, leaving = false) {
   const file = tab.file.peek();
   const draft = { workflow: tab.store.json.peek(), ...(file ? { workflow_id: file.id, base: file.digest } : {}) };
-  const place = LOCAL + tab.key;
+  const [place, text] = [LOCAL + tab.key, JSON.stringify(draft)];
   try {
-    localStorage.setItem(place, JSON.stringify(draft));
+    localStorage.setItem(place, text);
+    onlyHere.delete(tab);
   } catch {
-    // too large, or a browser that keeps nothing: the server is the place for it
+    onlyHere.add(tab); // too large, or a browser that keeps nothing: the server is the place for it
   }
-  const row = await app.api.put(placeOfDraft(tab.key), draft, more);
-  localStorage.removeItem(place);
+  const request = app.api.put(placeOfDraft(tab.key), draft, { keepalive: leaving && text.length < MOST_WHILE_LEAVING });
+  sending.set(tab, request);
+  const row = await request;
+  onlyHere.delete(tab);
+  if (localStorage.getItem(place) === text) localStorage.removeItem(place); // what was typed meanwhile stays until it is there
   tab.drafted = true;
   return row;
 }
 
 /** @param {App} app @param {Tab} tab */
 export async function drop(app, tab) {
+  await sending.get(tab)?.catch(() => {}); // else it would arrive after it was thrown away
   localStorage.removeItem(LOCAL + tab.key);
+  onlyHere.delete(tab);
   if (tab.drafted) await app.api.delete(placeOfDraft(tab.key)).catch(() => {}); // then it will be offered again
   tab.drafted = false;
 }
@@ -106,7 +124,11 @@ export async function drop(app, tab) {
 /** Bring drafts that never reached the server there. @param {App} app */
 export async function sendLeftovers(app) {
   for (const place of Object.keys(localStorage).filter((one) => one.startsWith(LOCAL))) {
-    const draft = JSON.parse(localStorage.getItem(place) ?? "null");
-    await app.api.put(placeOfDraft(place.slice(LOCAL.length)), draft).then(() => localStorage.removeItem(place), () => {});
+    try {
+      await app.api.put(placeOfDraft(place.slice(LOCAL.length)), JSON.parse(localStorage.getItem(place) ?? "null"));
+      localStorage.removeItem(place);
+    } catch {
+      // it stays here, for the next start
+    }
   }
 }

@@ -81,7 +81,10 @@ async function renameRow(app, row) {
   const to = await app.dialogs.ask(t("gallery.new_id"), row.id);
   if (!to || to === row.id) return;
   const saved = await app.api.post(`${placeOfWorkflow(row.id)}/rename`, { to, base: row.digest });
-  for (const tab of app.tabs.all.peek()) if (tab.file.peek()?.id === row.id) tab.file.value = { id: saved.id, digest: saved.digest };
+  for (const tab of app.tabs.all.peek().filter((one) => one.file.peek()?.id === row.id)) {
+    tab.file.value = { id: saved.id, digest: saved.digest };
+    tab.elsewhere.value = ""; // that the old name is gone may have been told before
+  }
 }
 
 /** @param {App} app @param {Row} row */

@@ -1,4 +1,5 @@
 // Saving, and what was saved from elsewhere meanwhile: nobody's work is overwritten, it is merged.
+import { batch } from "@preact/signals";
 import { ApiError } from "../server/api.js";
 import { t } from "../text/index.js";
 import { drop, send } from "./drafts.js";
@@ -13,7 +14,7 @@ const saves = new Map();
 export async function save(app, given) {
   const tab = given ?? app.tabs.current.peek();
   if (!tab) return false;
-  await saves.get(tab)?.catch(() => {}); // pressed twice: the second time begins from what the first one saved
+  while (saves.has(tab)) await saves.get(tab)?.catch(() => {}); // pressed twice: the second time begins from what the first one saved
   const file = tab.file.peek();
   if (!file || tab.elsewhere.peek() === "gone") return saveAs(app, tab);
   const workflow = tab.store.json.peek();
@@ -48,9 +49,11 @@ async function writing(app, tab, request, workflow) {
   saves.set(tab, request);
   try {
     const saved = await request;
-    tab.file.value = { id: saved.id, digest: saved.digest };
-    tab.store.saved.value = workflow;
-    tab.elsewhere.value = "";
+    batch(() => {
+      tab.file.value = { id: saved.id, digest: saved.digest };
+      tab.store.saved.value = workflow;
+      tab.elsewhere.value = "";
+    });
     if (saved.trouble) app.toasts.show(saved.trouble, "error");
   } finally {
     saves.delete(tab);

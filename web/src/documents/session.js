@@ -39,16 +39,28 @@ export function createSession(app) {
     if (data.to !== me) return;
     others.set(data.window, data.keys);
     if (data.window === id) id = crypto.randomUUID();
-    for (const tab of app.tabs.all.peek()) if (data.keys.includes(tab.key)) tab.key = crypto.randomUUID();
+    app.tabs.all.peek().forEach(apart);
   };
+
+  /** A tab that another window has as well gets a key, and so a draft, of its own. @param {Tab} tab */
+  function apart(tab) {
+    if (![...others.values()].flat().includes(tab.key)) return;
+    tab.key = crypto.randomUUID();
+    tab.kept.value = "";
+    tab.drafted = false;
+  }
 
   function remember() {
     const tabs = app.tabs.all.peek().map((tab) => ({
       key: tab.key, file: tab.file.peek(), path: tab.path.peek(), camera: tab.camera.peek(), cameras: [...tab.cameras], selection: [...tab.selection.peek()], job: tab.job.peek(),
     }));
     const text = JSON.stringify({ window: id, at: Date.now(), current: app.tabs.current.peek()?.key ?? "", tabs });
-    sessionStorage.setItem(PLACE, text);
-    localStorage.setItem(`${PLACE}.${id}`, text);
+    try {
+      sessionStorage.setItem(PLACE, text);
+      localStorage.setItem(`${PLACE}.${id}`, text);
+    } catch {
+      // no room, or a browser that keeps nothing: the drafts are on the server
+    }
   }
 
   return {
@@ -61,8 +73,10 @@ export function createSession(app) {
       const drafts = new Set(kept ? (await app.api.get("/api/drafts")).drafts.map((/** @type {any} */ one) => one.id) : []);
       const opened = await Promise.all((kept?.tabs ?? []).map((one) => restored(app, one, drafts).catch(() => null)));
       const tabs = opened.filter((tab) => tab !== null);
+      const current = tabs.find((tab) => tab.key === kept?.current) ?? tabs.at(-1) ?? null;
+      tabs.forEach(apart);
       for (const tab of tabs) app.tabs.open(tab);
-      app.tabs.current.value = tabs.find((tab) => tab.key === kept?.current) ?? tabs.at(-1) ?? null;
+      app.tabs.current.value = current;
       effect(() => {
         for (const tab of app.tabs.all.value) [tab.path.value, tab.file.value, tab.job.value];
         app.tabs.current.value;

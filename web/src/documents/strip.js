@@ -3,8 +3,9 @@ import { useState } from "preact/hooks";
 import { Fragment, html } from "../html.js";
 import { Icon } from "../icons.js";
 import { shownKeys } from "../keys.js";
-import { t } from "../text/index.js";
 import { later } from "../panels/later.js";
+import { missing } from "../tabs.js";
+import { t } from "../text/index.js";
 import { placeOfWorkflow } from "./opening.js";
 import { rename, takeOver } from "./saving.js";
 import { leaveTo } from "./subgraphs.js";
@@ -58,6 +59,7 @@ export function TabStrip({ app }) {
 const TitleField = ({ tab, done }) => html`<input class="tab-field" ref=${(/** @type {HTMLInputElement | null} */ field) => field && document.activeElement !== field && field.select()}
   value=${tab.title.peek()} aria-label=${t("documents.name")} onBlur=${done} onChange=${(/** @type {any} */ event) => rename(tab, event.target.value.trim())}
   onKeyDown=${(/** @type {any} */ event) => {
+    if (event.isComposing) return;
     if (event.key === "Escape") event.target.value = tab.title.peek();
     if (event.key === "Enter" || event.key === "Escape") event.target.blur();
   }} />`;
@@ -108,13 +110,12 @@ async function compare(app, tab) {
 
 /** What a document that came from outside reaches for. @param {{app: App, tab: Tab}} props */
 function Wants({ app, tab }) {
-  const wants = tab.wants.value;
+  const wants = missing(tab);
   if (!wants.length) return null;
-  const names = [...new Set(wants.map((want) => `${t(`want.${want.kind}`)} ${want.name}`))].join(", ");
+  const names = wants.map((want) => `${t(`want.${want.kind}`)} ${want.name}`).join(", ");
   const file = tab.file.value;
   const allow = () => app.toasts.attempt(async () => {
-    const plain = wants.map(({ kind, name }) => ({ kind, name }));
-    tab.wants.value = (await app.api.post(`${placeOfWorkflow(file?.id ?? "")}/accept`, { wants: plain })).wants;
+    tab.wants.value = (await app.api.post(`${placeOfWorkflow(file?.id ?? "")}/accept`, { wants })).wants;
   });
   return html`<div class="banner wants" role="status"><span>${t("wants.text", { names })}</span>
     ${file ? html`<button type="button" onClick=${allow}>${t("wants.allow")}</button>` : html`<small>${t("wants.save_first")}</small>`}</div>`;

@@ -8,10 +8,10 @@ import { on, useDraft } from "./parts.js";
 /** @param {ControlProps} props */
 export function Color({ input, value, change, attrs, say }) {
   const now = typeof value === "string" ? value : "";
-  const { text, take } = useDraft(now, (typed) => {
+  const { text, take, leave } = useDraft(now, (typed) => {
     if (!/^#([0-9a-f]{6}|[0-9a-f]{8})$/i.test(typed)) throw new Error(t("field.no_color"));
     return typed;
   }, change, say, String);
   return html`<input type="color" aria-label=${input.title} value=${now.slice(0, 7)} onInput=${on((event) => change(event.target.value + now.slice(7), { merge: true }))} />
-    <input type="text" class="hex" ...${attrs} spellcheck=${false} value=${text} onInput=${on((event) => take(event.target.value, true))} onBlur=${() => take(text)} />`;
+    <input type="text" class="hex" ...${attrs} spellcheck=${false} value=${text} onInput=${on((event) => take(event.target.value, true))} onBlur=${leave} />`;
 }

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { html } from "../html.js";
 import { Icon } from "../icons.js";
+import { accept } from "../tabs.js";
 import { t } from "../text/index.js";
 import { listing, on, pick } from "./parts.js";
 
@@ -20,8 +21,11 @@ export function FileField({ app, tab, input, field, value, change, attrs, where,
   const [over, setOver] = useState(false);
   const mask = field.schema.format === "mask" && app.commands.all.value.some((one) => one.id === "mask.edit");
   const sketch = targets.some((target) => tab.graph.value.nodes?.[target.split(".")[0]]?.type === "image/load_image") && app.commands.find("sketch.edit");
+  /** Whoever chooses a file by hand means it to be read. @param {string} name */
+  const take = (name) => (accept(tab, { kind: "file", name }), change(name));
   /** @param {FileList | undefined} files @param {Event} event */
   const upload = async (files, event) => {
+    setOver(false);
     const file = files?.[0];
     if (!file) return;
     event.preventDefault();
@@ -29,15 +33,14 @@ export function FileField({ app, tab, input, field, value, change, attrs, where,
     setBusy(true);
     const sent = await app.toasts.attempt(() => app.api.upload(file, file.name || "pasted.png"));
     setBusy(false);
-    setOver(false);
-    if (sent) change(sent.file);
+    if (sent) take(sent.file);
   };
   const choose = async () => {
     listing(app, FILES, true);
     const found = await pick(app, input.title, () => listing(app, FILES).value?.files.map((/** @type {any} */ one) => ({ value: one.name, note: new Date(one.modified).toLocaleString(), picture: one.thumbnail })) ?? null, value);
-    if (found !== undefined) change(found);
+    if (found !== undefined) take(found);
   };
-  const paint = () => app.commands.run("mask.edit", { file: value || "", picture: pictureBeside(tab, targets), onDone: (/** @type {string} */ file) => change(file) });
+  const paint = () => app.commands.run("mask.edit", { file: value || "", picture: pictureBeside(tab, targets), onDone: change });
   const hide = on((event) => (event.target.hidden = true));
   return html`<div class=${`file-field ${over ? "over" : ""}`} data-takes-files onDragOver=${on((event) => (event.preventDefault(), event.stopPropagation(), setOver(true)))} onDragLeave=${() => setOver(false)}
       onDrop=${on((event) => upload(event.dataTransfer.files, event))} onPaste=${on((event) => upload(event.clipboardData.files, event))}>

@@ -83,6 +83,7 @@ const CONTROLS = {
   number: NumberField, seed: Seed, choice: Choice, toggle: Toggle, prompt: Prompt, model: Model, color: Color, file: FileField, list: ListField, curve: Curve,
   secret: Secret, subgraph: Subgraph, json: TypedJson,
 };
+const PRESSED = ["file", "model", "list", "curve"]; // buttons: aria-required is for what is typed in or chosen
 const WIDE = ["multiline", "prompt", "list", "curve", "json"];
 
 /** A field with its label, its menu, and what is wrong with it. @param {FieldProps} props */
@@ -96,7 +97,7 @@ export function Control(props) {
   const menu = () => fieldMenu(app, props, field);
   const attrs = {
     id, "data-place": place, "aria-invalid": wrong ? "true" : undefined, "aria-describedby": wrong ? `${id}-wrong` : undefined,
-    "aria-required": input.required || undefined, placeholder: mixed ? t("field.mixed") : undefined,
+    "aria-required": (input.required && !PRESSED.includes(field.kind)) || undefined, placeholder: mixed ? t("field.mixed") : undefined,
   };
   /** @param {MouseEvent} event */
   const context = (event) => {

@@ -17,10 +17,10 @@ export function ListField(props) {
   const plain = (numbers || items.type === "string") && !items.enum && !all.some((one) => String(one).includes("\n"));
   const each = { ...field, nullable: false, minimum: items.minimum, maximum: items.maximum, whole: items.type === "integer", schema: items };
   const read = (/** @type {string} */ text) => (numbers ? numberIn(each, text) : text);
-  const { text, take } = useDraft(all, (typed) => (typed ? typed.split("\n").map(read) : []), change, say, (list) => (Array.isArray(list) ? list.join("\n") : ""));
+  const { text, take, leave } = useDraft(all, (typed) => (typed ? typed.split("\n").map(read) : []), change, say, (list) => (Array.isArray(list) ? list.join("\n") : ""));
   if (!plain) return html`<${TypedJson} ...${props} />`;
   if (where === "node") {
-    return html`<textarea ...${attrs} style=${{ height: `${height}px` }} placeholder=${t("list.lines", { input: input.title })} value=${text} onInput=${on((event) => take(event.target.value, true))} onBlur=${() => take(text)}></textarea>`;
+    return html`<textarea ...${attrs} style=${{ height: `${height}px` }} placeholder=${t("list.lines", { input: input.title })} value=${text} onInput=${on((event) => take(event.target.value, true))} onBlur=${leave}></textarea>`;
   }
   const name = (/** @type {number} */ index) => ({ input: input.title, number: index + 1 });
   const button = (/** @type {string} */ key, /** @type {string} */ icon, /** @type {number} */ index, /** @type {any[]} */ next, off = false) =>

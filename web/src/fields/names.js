@@ -1,5 +1,6 @@
 // Choosing by name: a secret (its value is given to the server and never shown), or a subgraph of the document.
 import { html } from "../html.js";
+import { accept } from "../tabs.js";
 import { t } from "../text/index.js";
 import { listing, on } from "./parts.js";
 
@@ -18,12 +19,16 @@ export const Subgraph = (props) => html`<${Names} ...${props} names=${Object.key
 export function Secret(props) {
   const { app } = props;
   const names = listing(app, "/api/secrets").value?.secrets.map((/** @type {any} */ one) => one.name) ?? (props.value ? [props.value] : []);
+  const take = (/** @type {string | undefined} */ name) => {
+    if (name) accept(props.tab, { kind: "secret", name }); // whoever chooses it by hand means it to be used
+    props.change(name);
+  };
   const add = async () => {
     const name = await app.dialogs.open(t("secret.add"), SecretBody, { name: props.value ?? "" });
     listing(app, "/api/secrets", true);
-    if (name) props.change(name);
+    if (name) take(name);
   };
-  return html`<${Names} ...${props} names=${names} /><button type="button" onClick=${add}>${t("secret.manage")}</button>`;
+  return html`<${Names} ...${props} names=${names} change=${take} /><button type="button" onClick=${add}>${t("secret.manage")}</button>`;
 }
 
 /** @param {{app: App, name: string, close(name?: string): void}} props */

@@ -55,13 +55,14 @@ const shown = (value) => (value === null || value === undefined ? "" : String(va
 /** @param {ControlProps} props */
 export function NumberField({ input, field, value, change, where, attrs, say, grip, mixed }) {
   const { minimum = -Infinity, maximum = Infinity, step } = field;
-  const { text, draft, take, drop, setDraft } = useDraft(mixed ? null : value, (typed) => numberIn(field, typed), change, say, shown);
+  const now = Number.isFinite(value) ? value : Math.min(maximum, Math.max(minimum, 0)); // whatever a document may say
+  const { text, draft, take, drop, back, leave, setDraft } = useDraft(mixed ? null : value, (typed) => numberIn(field, typed), change, say, shown);
   const held = (/** @type {number} */ wanted) => Number(Math.min(maximum, Math.max(minimum, field.whole ? Math.round(wanted) : wanted)).toFixed(6));
   const pace = (/** @type {any} */ event) => (event.ctrlKey || event.metaKey ? 10 * step : event.shiftKey ? (field.whole ? 1 : step / 10) : step);
   const press = on((event) => {
-    if (event.key === "Escape" && draft !== null) drop();
+    if (event.key === "Escape" && draft !== null) back(), drop();
     else if (event.key === "Enter") take(text);
-    else if (event.key === "ArrowUp" || event.key === "ArrowDown") change(held((value ?? (minimum > 0 ? minimum : 0)) + (event.key === "ArrowUp" ? 1 : -1) * pace(event)), { merge: true });
+    else if (event.key === "ArrowUp" || event.key === "ArrowDown") change(held(now + (event.key === "ArrowUp" ? 1 : -1) * pace(event)), { merge: true });
     else return;
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) event.preventDefault();
     if (event.key !== "Enter") event.stopPropagation();
@@ -69,28 +70,28 @@ export function NumberField({ input, field, value, change, where, attrs, say, gr
   grip.current = on((event) => {
     if (event.button !== 0) return;
     const label = event.currentTarget;
-    let [x, now, moved] = [event.clientX, value ?? 0, false];
+    let [x, at, moved] = [event.clientX, now, false];
     const stop = new AbortController();
     label.setPointerCapture(event.pointerId);
     label.addEventListener("pointermove", on((move) => {
       if (!moved && Math.abs(move.clientX - event.clientX) < 4) return;
       moved = true;
-      now = Math.min(maximum, Math.max(minimum, now + ((move.clientX - x) / 4) * pace(move)));
+      at = Math.min(maximum, Math.max(minimum, at + ((move.clientX - x) / 4) * pace(move)));
       x = move.clientX;
-      setDraft(shown(held(now)));
+      setDraft(shown(held(at)));
     }), stop);
     for (const name of ["pointerup", "pointercancel"]) label.addEventListener(name, () => {
       stop.abort();
       if (!moved) return;
-      if (name === "pointerup") take(shown(held(now)));
+      if (name === "pointerup") take(shown(held(at)));
       else drop();
     }, stop);
     label.addEventListener("click", on((click) => moved && click.preventDefault()), { once: true });
   });
   const range = where !== "node" && Number.isFinite(minimum) && Number.isFinite(maximum) && (field.schema["x-slider"] || (maximum - minimum) / step <= 1000);
-  return html`${range && html`<input type="range" min=${minimum} max=${maximum} step=${step} value=${value ?? minimum} aria-label=${input.title}
+  return html`${range && html`<input type="range" min=${minimum} max=${maximum} step=${step} value=${now} aria-label=${input.title}
       onInput=${on((event) => change(event.target.valueAsNumber, { merge: true }))} />`}
-    <input type="text" inputmode="decimal" role="spinbutton" aria-valuenow=${value ?? undefined} aria-valuemin=${field.minimum} aria-valuemax=${field.maximum} autocomplete="off"
+    <input type="text" inputmode="decimal" role="spinbutton" aria-valuenow=${Number.isFinite(value) ? value : undefined} aria-valuemin=${field.minimum} aria-valuemax=${field.maximum} autocomplete="off"
       ...${attrs} placeholder=${attrs.placeholder ?? (field.nullable ? t("number.unset") : undefined)} value=${text} onKeyDown=${press} onInput=${on((event) => take(event.target.value, true))}
-      onBlur=${() => draft !== null && take(text)} />`;
+      onBlur=${leave} />`;
 }

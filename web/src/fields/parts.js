@@ -1,6 +1,6 @@
 // What several controls share: lists that the server has, and choosing from a long list.
 import { signal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { t } from "../text/index.js";
 
@@ -56,23 +56,39 @@ function PickerBody({ options, value, close }) {
  * @param {any} value @param {(text: string) => any} read Throws what to say. @param {(value: any, options?: {merge?: boolean}) => unknown} change
  * @param {(text: string) => void} say @param {(value: any) => string} shown */
 export function useDraft(value, read, change, say, shown) {
-  const [draft, setDraft] = useState(/** @type {string | null} */ (null));
+  /** `of`: the values that it stands for. `512*2` goes on to be `512*25`: nothing is put in its place while one types. */
+  const [kept, setKept] = useState(/** @type {{text: string, of: string[]} | null} */ (null));
+  const taken = useRef("");
+  const draft = kept?.of.includes(shown(value)) ? kept.text : null;
+  const began = useRef(/** @type {any} */ (null));
+  const setDraft = (/** @type {string | null} */ text) => {
+    if (draft === null) began.current = value;
+    setKept(text === null ? null : { text, of: [shown(value), taken.current, shown(began.current)] });
+  };
   const drop = () => {
     setDraft(null);
     say("");
   };
-  useEffect(drop, [shown(value)]);
+  /** What was typed on the way to something else is not meant: the value is again what it was. */
+  const back = () => void (began.current !== null && shown(began.current) !== shown(value) && change(began.current, { merge: true }));
+  useEffect(() => {
+    if (draft === null) drop();
+  }, [shown(value)]);
   /** @param {string} text @param {boolean} [typing] */
   const take = (text, typing = false) => {
-    setDraft(text);
     try {
       const next = read(text);
+      taken.current = shown(next);
+      setDraft(typing ? text : null);
       say("");
-      if (shown(next) !== shown(value)) change(next, { merge: typing });
-      else if (!typing) setDraft(null);
+      if (taken.current !== shown(value)) change(next, { merge: typing });
     } catch (error) {
-      if (!typing) say(/** @type {Error} */ (error).message);
+      setDraft(text);
+      if (typing) return;
+      back();
+      say(/** @type {Error} */ (error).message);
     }
   };
-  return { text: draft ?? shown(value), draft, take, drop, setDraft };
+  const leave = () => draft !== null && take(draft);
+  return { text: draft ?? shown(value), draft, take, drop, back, leave, setDraft };
 }

@@ -38,6 +38,7 @@ export function Prompt({ app, input, value, change, height, attrs, where }) {
     setAt(0);
   });
   const press = on((event) => {
+    if (event.isComposing) return; // the keys are the input method's
     const way = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
     const count = offer.found.length;
     if (way && (event.ctrlKey || event.metaKey)) {

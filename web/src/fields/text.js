@@ -16,7 +16,7 @@ export function Text({ input, field, value, change, height, attrs, where }) {
 
 /** @param {ControlProps} props */
 export function TypedJson({ field, value, change, height, attrs, say, mixed }) {
-  const { text, take } = useDraft(mixed ? undefined : value, (typed) => {
+  const { text, take, leave } = useDraft(mixed ? undefined : value, (typed) => {
     if (!typed.trim() && field.nullable) return null;
     try {
       return JSON.parse(typed);
@@ -24,5 +24,5 @@ export function TypedJson({ field, value, change, height, attrs, say, mixed }) {
       throw new Error(t("json.none", { reason: /** @type {Error} */ (error).message }));
     }
   }, change, say, (one) => (one === undefined || one === null ? "" : JSON.stringify(one)));
-  return html`<textarea class="code" ...${attrs} spellcheck=${false} style=${{ height: `${height}px` }} value=${text} onInput=${on((event) => take(event.target.value, true))} onBlur=${() => take(text)}></textarea>`;
+  return html`<textarea class="code" ...${attrs} spellcheck=${false} style=${{ height: `${height}px` }} value=${text} onInput=${on((event) => take(event.target.value, true))} onBlur=${leave}></textarea>`;
 }

@@ -3,6 +3,7 @@ import { openWorkflow } from "../documents/index.js";
 import { fieldOf } from "../fields/index.js";
 import { numberIn } from "../fields/number.js";
 import { publicInput } from "../model/catalog.js";
+import { nodeAt, own, split } from "../model/graph.js";
 import { setPublic } from "../model/promote.js";
 import { t } from "../text/index.js";
 
@@ -45,9 +46,9 @@ export function linkTo(tab) {
   const url = new URL(`/?form=${encodeURIComponent(tab.file.peek()?.id ?? "")}`, location.origin);
   const [now, saved] = [tab.store.json.peek(), tab.store.saved.peek()];
   for (const [name, spec] of Object.entries(now.interface?.inputs ?? {})) {
-    const [id, input] = spec.to[0].split(".");
-    const value = now.nodes?.[id]?.inputs?.[input];
-    if (value !== undefined && value !== saved?.nodes?.[id]?.inputs?.[input]) url.searchParams.set(name, typeof value === "string" ? value : JSON.stringify(value));
+    const [id, input] = split(spec.to[0] ?? "");
+    const [value, before] = [now, saved].map((json) => own(json ? nodeAt(json, id)?.inputs : undefined, input));
+    if (value !== undefined && value !== before) url.searchParams.set(name, typeof value === "string" ? value : JSON.stringify(value));
   }
   return url.href;
 }

@@ -43,7 +43,10 @@ export function createCatalog(data) {
       let known = byGraph.get(graph);
       if (!known) byGraph.set(graph, (known = new Map()));
       let spec = known.get(entry.type);
-      if (!spec) known.set(entry.type, (spec = specialised(catalog, file ?? json, graph, name, base)));
+      if (!spec) {
+        known.set(entry.type, base ?? blank(entry.type)); // for one that runs itself
+        known.set(entry.type, (spec = specialised(catalog, file ?? json, graph, name, base)));
+      }
       return spec;
     },
     color: (type) => colorOf(type, data.sockets),

@@ -6,7 +6,7 @@
  * @typedef {Workflow & {clipping: {of: string, scope: Scope, links: Record<string, Record<string, string | string[]>>}}} Clipping */
 import { inGraph } from "./edit.js";
 import { CALLED, calledBy } from "./catalog.js";
-import { decorationsOf, freeName, graphAt, layoutOf, nodesOf, own, placeOf } from "./graph.js";
+import { decorationsOf, freeName, graphAt, isRecord, layoutOf, nodesOf, own, placeOf } from "./graph.js";
 
 const idOf = (/** @type {string} */ reference) => reference.split(".", 1)[0];
 
@@ -47,7 +47,7 @@ export function subgraphsOf(json, entries) {
   const found = {};
   for (let entry = open.pop(); entry; entry = open.pop()) {
     const name = calledBy(json, entry);
-    if (!name || name in found) continue;
+    if (!name || own(found, name)) continue;
     found[name] = graphAt(json, name);
     open.push(...Object.values(nodesOf(found[name])));
   }
@@ -78,7 +78,7 @@ export function withSubgraphs(json, subgraphs) {
   const names = new Map();
   const all = { ...json.subgraphs };
   for (const [name, graph] of Object.entries(subgraphs)) {
-    const same = name in all && JSON.stringify(all[name]) === JSON.stringify(graph);
+    const same = own(all, name) && JSON.stringify(all[name]) === JSON.stringify(graph);
     names.set(name, same ? name : freeName(name, (one) => one in all || one in subgraphs && one !== name));
     if (!same) all[names.get(name)] = graph;
   }
@@ -113,10 +113,10 @@ export function paste(json, scope, clip, at, { linked = false } = {}) {
   const outer = linked && clip.clipping && clip.clipping.of === (json.id ?? "") && clip.clipping.scope === scope;
   const lead = (/** @type {string} */ reference) => {
     const id = idOf(reference);
-    return ids.has(id) ? ids.get(id) + reference.slice(id.length) : outer && id in nodesOf(graph) ? reference : "";
+    return ids.has(id) ? ids.get(id) + reference.slice(id.length) : outer && own(nodesOf(graph), id) ? reference : "";
   };
   const nodes = Object.fromEntries(Object.entries(nodesOf(clip)).map(([id, { links, ...entry }]) => {
-    const led = linksThrough((outer && clip.clipping.links[id]) || links, lead);
+    const led = linksThrough((outer && own(clip.clipping.links, id)) || links, lead);
     return [ids.get(id), calling(/** @type {NodeEntry} */ (Object.keys(led).length ? { ...entry, links: led } : entry), names)];
   }));
   const layout = layoutThrough(clip, (id) => ids.get(id) ?? "");
@@ -142,6 +142,16 @@ function joined(layout, more, dx, dy) {
   return all;
 }
 
+/** Whether something has the shape of a graph: the server looks at what is opened, and nobody but this at what is pasted. @param {any} graph */
+function isGraph(graph) {
+  if (!isRecord(graph) || !isRecord(graph.nodes ?? {})) return false;
+  const isLink = (/** @type {any} */ from) => [from].flat().every((one) => typeof one === "string");
+  const { inputs, outputs } = graph.interface ?? {};
+  if (!Object.values(inputs ?? {}).every((one) => Array.isArray(one?.to) && isLink(one.to)) || !Object.values(outputs ?? {}).every(isLink)) return false;
+  return Object.values(graph.nodes ?? {}).every((entry) => isRecord(entry) && typeof entry.type === "string" && isRecord(entry.inputs ?? {})
+    && isRecord(entry.links ?? {}) && Object.values(entry.links ?? {}).every(isLink));
+}
+
 /** What a text holds: a document of ours, a clipping of one, another program's workflow, or neither. @param {string} text
  * @returns {{kind: "clipping" | "workflow" | "foreign" | "", json: any}} */
 export function readText(text) {
@@ -151,7 +161,8 @@ export function readText(text) {
   } catch {
     // not JSON: an ordinary text
   }
-  const entries = json && Object.values(json);
+  const entries = isRecord(json) && Object.values(json);
   const foreign = entries && (Array.isArray(json.nodes) || entries.length > 0 && entries.every((/** @type {any} */ one) => one?.class_type));
-  return { kind: json?.nodegraph ? (json.clipping ? "clipping" : "workflow") : foreign ? "foreign" : "", json };
+  const ours = isRecord(json) && json.nodegraph && [json, ...Object.values(json.subgraphs ?? {})].every(isGraph);
+  return { kind: ours ? (json.clipping ? "clipping" : "workflow") : foreign ? "foreign" : "", json };
 }

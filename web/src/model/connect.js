@@ -56,17 +56,18 @@ function inputAt(catalog, json, graph, end) {
   return entry && catalog.specOf(json, entry).inputs.find((one) => one.name === end.socket);
 }
 
-/** The sockets of a node type that an end could be joined with, those that need no wrapping or mapping first.
- * @param {Catalog} catalog @param {Workflow} json @param {Scope} scope @param {End} end @param {import("../types.d.ts").NodeSpec} spec
- * @returns {string[]} */
+/** The sockets of a node type that an end could be joined with, and how far each is from it: 0 is the same type, then those that need no wrapping
+ * or mapping, last those that take anything. @param {Catalog} catalog @param {Workflow} json @param {Scope} scope @param {End} end
+ * @param {NodeSpec} spec @returns {{name: string, far: number}[]} */
 export function fittingSockets(catalog, json, scope, end, spec) {
   const type = typeAt(catalog, json, scope, end);
   if (!type) return [];
   const bound = end.side === "input" ? resolved(catalog, json, graphAt(json, scope), end.node).bindings : undefined;
   const found = end.side === "output"
-    ? spec.inputs.map((input) => ({ name: input.name, how: relate(type, input.type)?.how }))
-    : spec.outputs.map((output) => ({ name: output.name, how: relate(output.type, type, bound)?.how ?? (hasVariable(output.type) ? "map" : undefined) }));
-  return found.filter((one) => one.how).sort((a, b) => RANK[a.how ?? "map"] - RANK[b.how ?? "map"]).map((one) => one.name);
+    ? spec.inputs.map((input) => ({ ...input, how: relate(type, input.type)?.how }))
+    : spec.outputs.map((output) => ({ ...output, how: relate(output.type, type, bound)?.how ?? (hasVariable(output.type) ? "map" : undefined) }));
+  const far = (/** @type {TypeExpr} */ other, /** @type {"direct" | "wrap" | "map"} */ how) => (typeText(other) === typeText(type) ? 0 : 1 + RANK[how] + (hasVariable(other) ? 3 : 0));
+  return found.flatMap(({ name, type: other, how }) => (how ? [{ name, far: far(other, how) }] : [])).sort((a, b) => a.far - b.far);
 }
 
 const RANK = { direct: 0, wrap: 1, map: 2 };

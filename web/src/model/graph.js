@@ -17,7 +17,7 @@ export const nodesOf = (graph) => graph.nodes ?? {};
 /** @param {Graph} graph @param {string} id */
 export const nodeAt = (graph, id) => own(graph.nodes, id);
 
-const isRecord = (/** @type {any} */ one) => typeof one === "object" && one !== null && !Array.isArray(one);
+export const isRecord = (/** @type {any} */ one) => typeof one === "object" && one !== null && !Array.isArray(one);
 const isPlace = (/** @type {any} */ one) => Number.isFinite(one) && Math.abs(one) < 1e7;
 const isPoint = (/** @type {any} */ one) => Array.isArray(one) && one.length >= 2 && isPlace(one[0]) && isPlace(one[1]);
 /** What each part of a layout may hold: a list, or a record by name. @type {Record<string, {list?: boolean, fits(one: any): boolean}>} */
@@ -32,7 +32,7 @@ const layouts = new WeakMap();
 /** The layout of a graph. Nobody checks it but this page, so what cannot be meant is left out of it. @param {Graph} graph @returns {Layout} */
 export function layoutOf(graph) {
   const given = graph.layout;
-  if (!given) return {};
+  if (!given || !isRecord(given)) return {};
   let known = layouts.get(given);
   if (!known) {
     known = given;

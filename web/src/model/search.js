@@ -38,8 +38,9 @@ function weight({ title, words, initials, id, place, text }, word) {
 }
 
 /** The types that a text means. Without a text: those used last, then all by their names. Deprecated ones come last.
- * @template {NodeSpec} T @param {T[]} specs @param {string} text @param {readonly string[]} [recent] Ids, the last one first. @returns {T[]} */
-export function ranked(specs, text, recent = []) {
+ * @template {NodeSpec} T @param {T[]} specs @param {string} text @param {readonly string[]} [recent] Ids, the last one first.
+ * @param {(spec: T) => number} [far] How far each is from what is wanted: without a text the nearest come first. @returns {T[]} */
+export function ranked(specs, text, recent = [], far = () => 0) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = [];
   for (const spec of specs) {
@@ -53,6 +54,7 @@ export function ranked(specs, text, recent = []) {
     }
     if (!all) continue;
     const last = recent.indexOf(spec.id);
+    if (!words.length) score -= 2000 * far(spec);
     if (last >= 0) score += words.length ? 5 - last / 4 : 1000 - last;
     rows.push({ spec, score: words.length ? score - known.title.length / 50 : score });
   }

@@ -56,14 +56,14 @@ const shutByLeaving = (event) => event.currentTarget.contains(event.relatedTarge
 export function NodeFoot({ app, tab, id, spec }) {
   const run = runOf(app, tab, id);
   const share = run.parts ? run.finished / run.parts : run.total ? run.done / run.total : null;
-  const preview = app.settings.previews.value ? run.preview : "";
   const rows = run.state === "running" ? [] : outputRows(app, tab, id, spec);
+  const preview = app.settings.previews.value && !rows.length ? run.preview : "";
   const row = rows.find(isPicture);
   const rich = rows.length > 0 && (!row || ["images", "compare", "video"].includes(spec.view ?? ""));
   return html`
     ${run.state === "running" && html`<progress class="node-progress" max="1" value=${share} aria-label=${t("state.running")}></progress>`}
     <${Questions} app=${app} job=${app.runs.get(tab.job.value)} within=${runPath(tab, id)} />
-    ${preview ? html`<img class="node-picture" src=${preview} alt=${t("badge.preview")} draggable="false" />`
+    ${preview ? html`<img class="node-picture" src=${preview} alt=${t(run.state === "running" ? "badge.preview" : "badge.last")} draggable="false" />`
     : rich ? html`<div class="node-output" data-control><${Output} rows=${rows} view=${spec.view} small open=${(/** @type {OutputRow} */ one) => showPicture(app, tab, one)} /></div>`
     : row && html`<button type="button" class="node-picture" aria-label=${t("badge.show")} title=${t("badge.show")} onClick=${() => showPicture(app, tab, row)}>
       <img src=${`${row.url}/thumbnail?size=512`} alt="" draggable="false" /></button>`}`;

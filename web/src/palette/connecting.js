@@ -5,7 +5,6 @@ import { fittingEnds, typeAt } from "../model/connect.js";
 import { disconnect } from "../model/edit.js";
 import { edgesInto, edgesOf, nodesOf, titleOf } from "../model/graph.js";
 import { moveLink } from "../model/rewire.js";
-import { ranked } from "../model/search.js";
 import { typeText } from "../model/types.js";
 import { t } from "../text/index.js";
 import { choiceOf, insert, typesFitting } from "./insert.js";
@@ -64,9 +63,9 @@ export function connectSocket(app, end, at, stays = false) {
     key: `${other.node}.${other.socket}`, title: `${name(other.node)}: ${other.socket}`, about: other.node,
     types: [typeAt(catalog, json, scope, other) ?? { var: "" }], run: back(() => void join(app, tab, end, other)),
   }));
-  const specs = typesFitting(app, tab, { end });
+  const fitting = typesFitting(app, tab, { end });
   const found = having([...now, ...there]);
-  return pick(app, t("connect.to", { socket: `${end.node}.${end.socket}` }), (text) => [...(text.startsWith("+") ? [] : found(text)), ...ranked(specs, text.replace(/^\+\s*/, ""), app.settings.recent.peek()).map((spec) =>
+  return pick(app, t("connect.to", { socket: `${end.node}.${end.socket}` }), (text) => [...(text.startsWith("+") ? [] : found(text)), ...fitting(text.replace(/^\+\s*/, "")).map((spec) =>
     ({ ...choiceOf(spec, () => insert(app, spec, { end }, stays)), key: `add ${spec.id}`, title: t("palette.add", { title: spec.title }) }))], { at });
 }
 

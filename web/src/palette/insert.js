@@ -8,6 +8,7 @@ import { overlaps } from "../model/geometry.js";
 import { nodesOf } from "../model/graph.js";
 import { insertOn } from "../model/rewire.js";
 import { ranked } from "../model/search.js";
+import { hasVariable } from "../model/types.js";
 import { t } from "../text/index.js";
 import { pick } from "./pick.js";
 
@@ -33,19 +34,28 @@ export function typesFor(app, tab) {
   return [...own, ...Object.values(catalog.nodes)];
 }
 
-/** The types that fit where a node is wanted. @param {App} app @param {Tab} tab @param {Where} where */
+/** The types that fit where a node is wanted, by what is typed: without a text those that fit best come first. @param {App} app @param {Tab} tab
+ * @param {Where} where @returns {(text: string) => NodeSpec[]} */
 export function typesFitting(app, tab, { end, edge }) {
   const given = /** @type {const} */ ([app.catalog.peek(), tab.store.json.peek(), tab.scope.peek()]);
-  return typesFor(app, tab).filter((spec) => (edge ? wayThrough(...given, edge, spec) : !end || fittingSockets(...given, end, spec).length > 0));
+  /** @param {NodeSpec} spec */
+  const howFar = (spec) => {
+    if (end) return fittingSockets(...given, end, spec)[0]?.far;
+    const way = edge && wayThrough(...given, edge, spec);
+    return !edge ? 0 : way ? Number(spec.inputs.some((input) => input.name === way.input && hasVariable(input.type))) : undefined;
+  };
+  const far = new Map(typesFor(app, tab).map((spec) => /** @type {const} */ ([spec, howFar(spec)])));
+  const specs = [...far.keys()].filter((spec) => far.get(spec) !== undefined);
+  return (text) => ranked(specs, text, app.settings.recent.peek(), (spec) => far.get(spec) ?? 0);
 }
 
 /** The palette: a list of types by what is typed, at a point of the canvas. @param {App} app @param {Where} where */
 export function openPalette(app, where) {
   const tab = app.tabs.current.peek();
   if (!tab) return;
-  const specs = typesFitting(app, tab, where);
+  const fitting = typesFitting(app, tab, where);
   const title = t(where.edge ? "link.insert" : where.end ? "palette.fitting" : "palette.title");
-  return pick(app, title, (text) => ranked(specs, text, app.settings.recent.peek()).map((spec) => choiceOf(spec, (stays) => insert(app, spec, where, stays))),
+  return pick(app, title, (text) => fitting(text).map((spec) => choiceOf(spec, (stays) => insert(app, spec, where, stays))),
     { at: screenOf(app, where.at), stays: !where.edge });
 }
 
@@ -85,7 +95,7 @@ export function insert(app, spec, where = {}, stays = false) {
   const [catalog, json, scope] = [app.catalog.peek(), tab.store.json.peek(), tab.scope.peek()];
   const id = freeId(tab.graph.peek(), spec.id.split("/").at(-1) ?? "node");
   const place = placeFor(app, tab, where);
-  const socket = end && fittingSockets(catalog, json, scope, end, spec)[0];
+  const socket = end && fittingSockets(catalog, json, scope, end, spec)[0]?.name;
   const way = edge && wayThrough(catalog, json, scope, edge, spec);
   app.tabs.edit(t("palette.add", { title: spec.title }), (graph) => {
     const after = addNode(graph, id, spec.subgraph ? { type: spec.id } : { type: spec.id, version: spec.version }, place);

@@ -2,15 +2,19 @@
 import { useEffect, useState } from "preact/hooks";
 import { html } from "../html.js";
 
-/** @param {() => Promise<any>} fetch Gives the module. @param {string} name What the module calls it. @returns {(props: any) => any} */
+/** A component that stands in for another one; `load()` is over when that is there.
+ * @param {() => Promise<any>} fetch Gives the module. @param {string} name What the module calls it. */
 export function later(fetch, name) {
   /** @type {((props: any) => any) | null} */
   let component = null;
-  return function Later(props) {
+  const load = async () => void (component ??= (await fetch())[name]);
+  /** @param {any} props */
+  function Later(props) {
     const [, draw] = useState(0);
     useEffect(() => {
-      if (!component) void fetch().then((module) => ((component = module[name]), draw(1)));
+      if (!component) void load().then(() => draw(1));
     }, []);
     return component ? html`<${component} ...${props} />` : null;
-  };
+  }
+  return Object.assign(Later, { load });
 }

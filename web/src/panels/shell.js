@@ -1,6 +1,8 @@
 // The frame of the page: the bar above, panels at the sides, the view in the middle.
+import { useEffect, useErrorBoundary } from "preact/hooks";
 import { Fragment, html } from "../html.js";
 import { Icon } from "../icons.js";
+import { words } from "../server/api.js";
 import { t } from "../text/index.js";
 import { DialogStack } from "./dialogs.js";
 import { MainMenu } from "./menu.js";
@@ -27,7 +29,7 @@ export function Shell({ app, tabs, bar, above, said }) {
       <${Side} app=${app} side="left" />
       <main id="main" tabindex="-1">
         <${above} app=${app} />
-        ${view && html`<${view.component} app=${app} key=${view.id} />`}
+        ${view && html`<${Room} app=${app} of=${view.component} key=${view.id} />`}
         <${Side} app=${app} side="bottom" />
       </main>
       <${Side} app=${app} side="right" />
@@ -38,6 +40,14 @@ export function Shell({ app, tabs, bar, above, said }) {
     <${DialogStack} app=${app} />
     <p class="only-read" role="status" aria-live="polite">${said.value}</p>
   </${Fragment}>`;
+}
+
+/** A view or a panel. What goes wrong in it stays in it, and ends with the document that it was about. @param {{app: App, of: Part}} props */
+function Room({ app, of }) {
+  const [error, again] = useErrorBoundary((/** @type {unknown} */ one) => console.error(one));
+  const tab = app.tabs.current.value;
+  useEffect(() => void (error && again()), [tab]);
+  return error ? html`<p class="field-wrong" role="alert">${t("error", { reason: words(error) })}</p>` : html`<${of} app=${app} />`;
 }
 
 /** @param {App} app @param {Panel["side"]} side */
@@ -59,6 +69,6 @@ function Side({ app, side }) {
   if (!panel) return null;
   return html`<aside class=${`side ${side}`} aria-label=${t(panel.title)} data-panel=${panel.id}>
     <header><h2>${t(panel.title)}</h2><button type="button" class="plain" aria-label=${t("panel.close")} onClick=${() => (app.open[side].value = "")}><${Icon} name="close" /></button></header>
-    <div class="side-body"><${panel.component} app=${app} /></div>
+    <div class="side-body"><${Room} app=${app} of=${panel.component} key=${panel.id} /></div>
   </aside>`;
 }

@@ -4,7 +4,7 @@ import { publicInput } from "../model/catalog.js";
 import { addNode, disconnect, freeId, setValue } from "../model/edit.js";
 import { nodesOf, titleOf } from "../model/graph.js";
 import { ApiError } from "../server/api.js";
-import { createTab, editGraph } from "../tabs.js";
+import { accept, createTab, editGraph } from "../tabs.js";
 import { html } from "../html.js";
 import { t } from "../text/index.js";
 
@@ -95,6 +95,7 @@ export const useAsInput = (app, picture, name, text = "") => app.toasts.attempt(
   const chosen = await app.dialogs.open(t("results.use"), ChooseInput, { text, inputs: fileInputs(app, tab) });
   if (!chosen) return;
   const { file } = await app.api.upload(picture, name);
+  accept(tab, { kind: "file", name: file });
   const { x, y, zoom } = tab.camera.peek();
   editGraph(tab, t("results.use"), (graph) => {
     if (chosen.id) return setValue(disconnect(graph, chosen.id, chosen.input), chosen.id, chosen.input, file);

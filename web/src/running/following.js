@@ -28,7 +28,10 @@ export function follow(app) {
     const now = tab && app.runs.get(tab.job.peek());
     if (tab && message.job && app.runs.get(message.job) && (!now || hasEnded(now.row.peek())) && (now?.id ?? "") < message.job) tab.job.value = message.job;
   });
-  app.runs.onEnd((job) => ended(app, job));
+  app.runs.onEnd((job) => {
+    ended(app, job);
+    app.runs.forget(new Set(app.tabs.all.peek().map((tab) => tab.job.peek())));
+  });
   effect(() => {
     const tab = app.tabs.current.value;
     const job = app.runs.get(tab?.job.value ?? "");
@@ -40,11 +43,13 @@ export function follow(app) {
 
 /** The job that a tab's document runs, or ran last. @param {App} app @param {Tab} tab */
 async function find(app, tab) {
-  const document = tab.store.json.peek().id;
-  if (!document || tab.job.peek()) return;
+  const [document, kept] = [tab.store.json.peek().id, tab.job.peek()];
+  if (!document || app.runs.get(kept)) return;
+  tab.job.value = ""; // until what it names is known here
   const { jobs } = await app.api.get(`/api/jobs?limit=20&document=${encodeURIComponent(document)}`);
   const own = jobs.filter((/** @type {any} */ row) => row.client === tab.key);
-  const row = [...own, ...jobs].find((one) => one.state === "running") ?? own[0] ?? jobs[0];
+  const running = (/** @type {any} */ one) => one.state === "running";
+  const row = own.find(running) ?? jobs.find((/** @type {any} */ one) => one.id === kept) ?? jobs.find(running) ?? own[0] ?? jobs[0];
   if (!row || tab.job.peek()) return;
   await app.runs.follow(row.id);
   if (!tab.job.peek()) tab.job.value = row.id;

@@ -72,7 +72,7 @@ export function RunBar({ app }) {
   const wrong = tab?.problems.value.length ?? 0;
   return html`<div class="run-bar">
     ${wrong > 0 && html`<button type="button" class="plain wrong" onClick=${() => showProblems(app)}>${t("run.wrong", { count: wrong })}</button>`}
-    ${job && html`<${Fragment}><${Progress} job=${job} seconds=${tab?.forecast.value?.total.seconds} />
+    ${job && html`<${Fragment}><${Progress} job=${job} />
       <button type="button" class="plain" onClick=${() => app.commands.run("run.cancel")}>${t("run.cancel")}</button></${Fragment}>`}
     <button type="button" class="main run" onClick=${() => app.commands.run("run.all")} title=${`${t("run.all")} (Ctrl+Enter)`}><${Icon} name="play" /> ${t("run.all")}</button>
   </div>`;

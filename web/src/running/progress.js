@@ -5,11 +5,11 @@ import { t } from "../text/index.js";
 
 /** @import { Job } from "../types.d.ts" */
 
-/** @param {{job: Job, seconds?: number | null}} props */
-export function Progress({ job, seconds }) {
-  const { state } = job.row.value;
+/** @param {{job: Job}} props */
+export function Progress({ job }) {
+  const { state, estimate } = job.row.value;
   const { done, total } = job.progress.value;
   const text = state === "running" && total ? t("queue.progress", { done, total }) : t(`state.${state}`);
-  return html`<span class="job-progress"><small>${text}${seconds ? `, ~${duration(1000 * seconds)}` : ""}</small>
+  return html`<span class="job-progress"><small>${text}${estimate ? `, ~${duration(1000 * estimate)}` : ""}</small>
     ${state === "running" && html`<progress max=${total || 1} value=${done} aria-label=${text}></progress>`}</span>`;
 }

@@ -3,8 +3,9 @@ import { drawSeeds } from "../fields/seed.js";
 import { ApiError } from "../server/api.js";
 import { duration } from "../node/node-run.js";
 import { hasEnded } from "../server/runs.js";
+import { missing } from "../tabs.js";
 import { t } from "../text/index.js";
-import { askFor, missing } from "./wanting.js";
+import { askFor } from "./wanting.js";
 import { needed, withNewSeeds } from "./needing.js";
 
 /** @import { App, Tab, Workflow } from "../types.d.ts" */
@@ -26,6 +27,7 @@ export async function run(app, what = {}, tab = app.tabs.current.peek()) {
     made.push(id);
   }
   if (!made.length) return made;
+  estimate(app, tab, made[0], drawn, what);
   tab.problems.value = [];
   tab.forecast.value = null;
   if (!what.quiet) app.announce(t("run.sent"));
@@ -42,7 +44,7 @@ async function submit(app, tab, json, what) {
   try {
     const job = await app.api.post("/api/jobs", body);
     const known = app.runs.add(job.id, { title: tab.title.peek(), document: json.id, client: tab.key });
-    if (job.state === "queued") app.runs.expect(known, needed(json, outputs));
+    if (job.state === "queued" && !hasEnded(known.row.peek())) app.runs.expect(known, needed(json, outputs));
     if (first) await app.api.post(`/api/jobs/${job.id}/move`, { position: "first" }).catch(() => {}); // it runs already
     return job.id;
   } catch (error) {
@@ -55,6 +57,14 @@ async function submit(app, tab, json, what) {
     if (!quiet) app.toasts.show(error.problems[0]?.message ?? (error.message || t("run.refused")), "error");
     return undefined;
   }
+}
+
+/** Tell how long a job takes, as far as the server can know. @param {App} app @param {Tab} tab @param {string} id @param {Workflow} json @param {What} what */
+async function estimate(app, tab, id, json, { outputs }) {
+  const asked = { workflow: json, accept: tab.accepted.peek(), ...(outputs ? { outputs } : {}) };
+  const total = tab.forecast.peek()?.total ?? (await app.api.post("/api/workflows/plan", asked).catch(() => null))?.total; // without it nothing is said
+  const job = app.runs.get(id);
+  if (job && total?.seconds) job.row.value = { ...job.row.peek(), estimate: total.seconds };
 }
 
 /** Cancel a job that a later one takes the place of. @param {App} app @param {string} id */

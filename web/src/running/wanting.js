@@ -2,22 +2,17 @@
 import { useState } from "preact/hooks";
 import { html } from "../html.js";
 import { ProblemText } from "../node/node-problems.js";
+import { accept } from "../tabs.js";
 import { t } from "../text/index.js";
 
 /** @import { App, Tab } from "../types.d.ts" */
-/** @typedef {{kind: string, name: string}} Want */
-
-/** What it wants and nobody accepted. @param {Tab} tab @returns {Want[]} */
-export const missing = (tab) => {
-  const seen = new Set(tab.accepted.peek().map(({ kind, name }) => `${kind} ${name}`));
-  return tab.wants.peek().filter(({ kind, name }) => !seen.has(`${kind} ${name}`) && seen.add(`${kind} ${name}`)).map(({ kind, name }) => ({ kind, name }));
-};
+/** @import { Want } from "../tabs.js" */
 
 /** @param {App} app @param {Tab} tab @param {Want[]} wants @returns {Promise<boolean>} Whether a person accepted all of it. */
 export async function askFor(app, tab, wants) {
   const answer = await app.dialogs.open(t("consent.title"), WantsBody, { wants, file: tab.file.peek() });
   if (!answer) return false;
-  tab.accepted.value = [...tab.accepted.peek(), ...wants];
+  accept(tab, ...wants);
   const file = tab.file.peek();
   if (answer === "always" && file) await app.toasts.attempt(() => app.api.post(`/api/workflows/${encodeURIComponent(file.id)}/accept`, { wants }));
   return true;

@@ -1,6 +1,6 @@
 // After a change that can change a result: the server looks at the document, and it runs if a person wants that.
 import { effect, untracked } from "@preact/signals";
-import { missing } from "./wanting.js";
+import { missing } from "../tabs.js";
 import { sameMeaning } from "./needing.js";
 import { run, supersede } from "./submitting.js";
 

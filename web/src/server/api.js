@@ -1,5 +1,7 @@
 // Requests to the server. One kind of error, which carries every problem that the server told.
 
+import { t } from "../text/index.js";
+
 /** @import { Problem } from "../types.d.ts" */
 
 export class ApiError extends Error {
@@ -24,7 +26,9 @@ export function createApi() {
     const sent = body === undefined ? undefined : raw ? body : JSON.stringify(body);
     /** @type {Record<string, string>} */
     const kind = body === undefined ? {} : { "Content-Type": raw ? (/** @type {Blob} */ (body).type || "application/octet-stream") : "application/json" };
-    const answer = await fetch(path, { method, headers: { ...kind, ...headers }, body: sent, ...more });
+    const answer = await fetch(path, { method, headers: { ...kind, ...headers }, body: sent, ...more }).catch((error) => {
+      throw error instanceof TypeError ? new Error(t("connection.none")) : error;
+    });
     if (answer.status === 401) location.reload(); // the session is over: the page is the login page now
     if (answer.status === 204) return null;
     const json = (answer.headers.get("Content-Type") ?? "").includes("json");
@@ -48,4 +52,4 @@ export function createApi() {
 }
 
 /** What went wrong, in words. @param {unknown} error */
-export const words = (error) => (error instanceof TypeError ? "the server does not answer" : error instanceof Error ? error.message : String(error));
+export const words = (error) => (error instanceof Error ? error.message : String(error));

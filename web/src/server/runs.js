@@ -13,6 +13,7 @@ import { batch, signal } from "@preact/signals";
 export const IDLE = Object.freeze({
   state: "", done: 0, total: 0, ms: 0, bytes: null, peak: null, reason: "", problem: null, preview: "", parts: 0, finished: 0,
 });
+const MOST = 200;
 const ENDED = ["succeeded", "failed", "cancelled"];
 
 /** Whether nothing more comes of a node. @param {NodeRun} run */
@@ -60,7 +61,7 @@ export function createRuns(api, events) {
       paths: () => [...nodes.keys()],
     };
     jobs.set(id, job);
-    all.value = [job, ...all.peek()].slice(0, 200);
+    all.value = [job, ...all.peek()];
     return job;
   }
 
@@ -115,6 +116,7 @@ export function createRuns(api, events) {
     if (!message.type.startsWith("job_") || !message.state) return;
     if (message.type === "job_started") begin(job);
     job.row.value = { ...job.row.peek(), ...known(message) };
+    if (message.state === "queued" || message.state === "paused") stop(job, "waiting");
     if (message.outputs) job.outputs.value = message.outputs;
     if (message.error) job.problems.value = message.error.problems ?? [];
     if (ENDED.includes(message.state)) end(job);
@@ -134,18 +136,21 @@ export function createRuns(api, events) {
     }
   }
 
-  /** @param {Job} job */
+  /** Nothing runs in it any more. @param {Job} job @param {NodeRun["state"]} state What becomes of the nodes that ran. */
+  function stop(job, state) {
+    for (const path of job.paths()) if (job.node(path).peek().state === "running") tell(job, path, { state, done: 0, total: 0 });
+  }
+
+  /** Its nodes keep their last picture; the parts of a node do not. @param {Job} job */
   function end(job) {
     job.questions.value = [];
+    stop(job, "");
     for (const path of job.paths()) {
-      const run = job.node(path).peek();
-      if (run.preview) URL.revokeObjectURL(run.preview);
-      if (run.preview || run.state === "running" || run.state === "waiting") {
-        const state = run.state === "running" || (run.state === "waiting" && job.row.peek().state !== "succeeded") ? "" : run.state;
-        tell(job, path, { preview: "", state: state === "waiting" ? "not_needed" : state });
-      }
+      const { preview, state } = job.node(path).peek();
+      if (state === "waiting") tell(job, path, { state: job.row.peek().state === "succeeded" ? "not_needed" : "" });
+      if (preview && parentOf(path) && job.node(parentOf(path)).peek().preview !== preview) tell(job, path, { preview: "" });
     }
-    enders.forEach((work) => work(job));
+    if (!late.has(job.id)) enders.forEach((work) => work(job)); // an end that is only read about is no news
   }
 
   /** What a message says of the job itself. @param {Message} message @returns {Partial<JobRow>} */
@@ -161,13 +166,13 @@ export function createRuns(api, events) {
   function show({ job: id, node, picture }) {
     const job = jobs.get(id);
     if (!job || hasEnded(job.row.peek())) return;
-    const url = URL.createObjectURL(picture);
-    const old = job.node(node).peek().preview;
-    batch(() => {
-      tell(job, node, { preview: url });
-      tellAbove(job, node, () => ({ preview: url }));
+    const reader = new FileReader(); // an address that holds the picture goes when nobody shows it; an object's would have to be given back
+    reader.onload = () => batch(() => {
+      const preview = String(reader.result);
+      tell(job, node, { preview });
+      tellAbove(job, node, () => ({ preview }));
     });
-    if (old) URL.revokeObjectURL(old);
+    reader.readAsDataURL(picture);
   }
 
   events.on((message) => {
@@ -199,6 +204,12 @@ export function createRuns(api, events) {
     /** A job that was just submitted. @param {string} id @param {Partial<JobRow>} row */
     add: (id, row) => jobs.get(id) ?? make(id, row),
     expect,
+    /** Forget old jobs that have ended, but for those that are shown. @param {Set<string>} shown */
+    forget(shown) {
+      const old = all.peek().slice(MOST).filter((job) => hasEnded(job.row.peek()) && !shown.has(job.id));
+      old.forEach((job) => jobs.delete(job.id));
+      if (old.length) all.value = all.peek().filter((job) => jobs.has(job.id));
+    },
     /** @param {(job: Job, path: string) => void} work Called whenever something is told of a node. @returns {() => void} */
     onNode(work) {
       nodeHearers.add(work);
@@ -218,6 +229,7 @@ export function createRuns(api, events) {
     const waiting = [];
     late.set(job.id, waiting);
     let seen = 0;
+    const before = job.row.peek().state;
     try {
       row ??= await api.get(`/api/jobs/${job.id}`);
       batch(() => job.paths().forEach((path) => tell(job, path, { ...IDLE, preview: job.node(path).peek().preview })));
@@ -237,6 +249,7 @@ export function createRuns(api, events) {
       });
     } finally {
       late.delete(job.id);
+      if (!ENDED.includes(before) && hasEnded(job.row.peek())) enders.forEach((work) => work(job));
       batch(() => waiting.forEach((message) => (message.seq === null || message.seq > seen) && take(job, message)));
     }
   }

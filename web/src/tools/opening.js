@@ -1,7 +1,7 @@
 // From a file to a painting and back: what is painted over, what was painted before, and where the result goes.
 import { listing, pick } from "../fields/parts.js";
 import { setValue } from "../model/edit.js";
-import { editGraph } from "../tabs.js";
+import { accept, editGraph } from "../tabs.js";
 import { t } from "../text/index.js";
 import { resized } from "./brushes.js";
 import { PainterBody } from "./editor.js";
@@ -72,9 +72,6 @@ export const editSketch = (app, given = {}) => app.toasts.attempt(async () => {
   if (made) use(app, given, made, target, t("sketch.painted"));
 });
 
-/** A file that a person made here may be read: nobody is asked for that. @param {import("../types.d.ts").Tab} tab @param {string} name */
-export const accept = (tab, name) => void (tab.accepted.value = [...tab.accepted.peek(), { kind: "file", name }]);
-
 /** What is painted on: with the layers that became this file, or blank. @param {1 | 4} channels @param {string} file
  * @param {{width: number, height: number}} size */
 function surfaceFor(channels, file, size) {
@@ -118,7 +115,7 @@ function show(app, title, surface, image, encode, name) {
 /** @param {App} app @param {Given} given @param {string} file @param {Target | undefined} target @param {string} label */
 function use(app, given, file, target, label) {
   const tab = app.tabs.current.peek();
-  if (tab) accept(tab, file);
+  if (tab) accept(tab, { kind: "file", name: file });
   if (given.onDone) given.onDone(file);
   else if (tab && target) editGraph(tab, label, (graph) => setValue(graph, target.node, target.input, file));
   else app.toasts.show(t("paint.kept", { file }));

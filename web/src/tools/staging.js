@@ -1,10 +1,10 @@
 // The result of an inpainting beside the picture it was made from: it becomes the new picture, or it does not.
 import { setValue } from "../model/edit.js";
 import { html } from "../html.js";
+import { accept } from "../tabs.js";
 import { t } from "../text/index.js";
 import { Compare } from "../views/compare.js";
 import { withNewSeeds } from "../running/needing.js";
-import { accept } from "./opening.js";
 
 /** @import { App, Tab } from "../types.d.ts" */
 /** What ended: whose it is, the picture that it began from and where that stands, and the picture that it gave.
@@ -16,7 +16,7 @@ export async function stage(app, { tab, node, before, after }) {
   if (answer === "accept") {
     return app.toasts.attempt(async () => {
       const { file } = await app.api.upload(await (await fetch(after)).blob(), "inpainted.png");
-      accept(tab, file);
+      accept(tab, { kind: "file", name: file });
       tab.store.change(t("stage.accepted"), (json) => /** @type {any} */ (setValue(json, node, "path", file)));
       app.toasts.show(t("stage.accepted"));
     });

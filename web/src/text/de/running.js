@@ -36,6 +36,7 @@ export default {
   "badge.memory": "Gerätespeicher:",
   "badge.parts": "Darin:",
   "badge.preview": "Zwischenstand",
+  "badge.last": "Das letzte Bild der Arbeit",
   "badge.show": "Bild zeigen",
   "question.choice": "Antwort {number}",
   "forecast.hit": "im Cache",

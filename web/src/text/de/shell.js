@@ -3,6 +3,7 @@ export default {
   "app.skip": "Zum Graphen springen",
   "app.loading": "Lädt …",
   "app.failed": "Der Editor konnte nicht starten: {reason}",
+  "connection.none": "Der Server antwortet nicht.",
   "connection.lost": "Keine Verbindung zum Server; es wird weiter versucht.",
   "view.graph": "Graph",
   "panel.close": "Schließen",

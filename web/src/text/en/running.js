@@ -36,6 +36,7 @@ export default {
   "badge.memory": "Device memory:",
   "badge.parts": "Inside:",
   "badge.preview": "Work in progress",
+  "badge.last": "The last picture of the work",
   "badge.show": "Show the picture",
   "question.choice": "Choice {number}",
   "forecast.hit": "in the cache",

@@ -3,6 +3,7 @@ export default {
   "app.skip": "Skip to the graph",
   "app.loading": "Loading …",
   "app.failed": "The editor could not start: {reason}",
+  "connection.none": "The server does not answer.",
   "connection.lost": "No connection to the server; trying again.",
   "view.graph": "Graph",
   "panel.close": "Close",
