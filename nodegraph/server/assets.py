@@ -69,7 +69,7 @@ class Assets:
         text = text.replace(f'"{PREFIX}', f'"{place}')
         if MODULES in text:
             if self._loaded[0] != self._version:
-                self._loaded = (self._version, _loaded_at_once(self.folder, bare))
+                self._loaded = (self._version, loaded_at_once(self.folder, bare))
             links = (f'<link rel="modulepreload" href="{place}{quote(path)}">' for path in self._loaded[1])
             text = text.replace(MODULES, "\n".join(links))
         return Page(text, tuple(map(_digest, _INLINE.findall(text))))
@@ -111,7 +111,7 @@ def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                     yield path.relative_to(folder).as_posix(), about
 
 
-def _loaded_at_once(folder: Path, page: str) -> list[str]:
+def loaded_at_once(folder: Path, page: str) -> list[str]:
     """The modules that a page's scripts import, and what these import in turn; not those that are imported on first use."""
     named = dict(_NAMED.findall(page))
     found: dict[str, None] = {}

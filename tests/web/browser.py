@@ -38,10 +38,20 @@ class Editor:
         The page's policy forbids the browser's own way of waiting.
         """
         end = time.monotonic() + seconds
-        while not (found := self.page.evaluate(look, given)):
+        while not (found := self._look(look, given)):
             assert time.monotonic() < end, f"not within {seconds} s: {look} {self.complaints}"
             self.page.wait_for_timeout(25)
         return found
+
+    def _look(self, look: str, given: Any) -> Any:
+        from playwright.sync_api import Error
+
+        try:
+            return self.page.evaluate(look, given)
+        except Error as error:
+            if "context was destroyed" in str(error):  # another page is on its way
+                return None
+            raise
 
     # ---- the document ----
 

@@ -105,9 +105,9 @@ def test_dragging_a_node_writes_it_and_its_links_only(editor: Editor) -> None:
 def test_a_pan_writes_one_transform(editor: Editor) -> None:
     open_at(editor, rows_of_sums(1000))
     watch(editor)
-    editor.page.evaluate("nodegraph.canvas.pan(-7, -5)")
+    editor.page.evaluate("nodegraph.canvas.pan(7, 5)")  # towards where no further nodes are
     assert written(editor) == ["world style"]
-    editor.page.evaluate("nodegraph.canvas.pan(7, 5)")
+    editor.page.evaluate("nodegraph.canvas.pan(-7, -5)")
     assert written(editor) == ["world style"]
 
 
