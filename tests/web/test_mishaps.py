@@ -250,3 +250,20 @@ def test_what_is_refused_leaves_the_value_as_it_was(editor: Editor) -> None:
         steps.press(leave)
         editor.wait(f"document.activeElement.value === '{shown}'")
         assert editor.nodes["denoise"]["inputs"]["steps"] == 20
+
+
+def test_a_page_over_plain_http_from_another_device_works_without_what_browsers_withhold_there(
+    new_editor: Callable[..., Editor],
+) -> None:
+    editor = new_editor()
+    editor.page.add_init_script(
+        "delete Crypto.prototype.randomUUID; Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined });"
+    )
+    editor.start()
+    editor.command("document.new")
+    editor.open("text_to_image")
+    editor.page.evaluate("nodegraph.view.value = 'form'")
+    editor.page.get_by_role("button", name="Copy link").click()
+    assert editor.page.locator("dialog input").input_value().endswith("/?form=text_to_image")
+    editor.page.keyboard.press("Escape")
+    editor.no_complaints()

@@ -20,7 +20,7 @@ LAYERS = [
     {"canvas", "palette", "running", "timeline", "results", "tools", "documents", "form", "outline", "preferences"},
     {"node", "panels"},
     {"fields", "views"},
-    {"tabs", "commands", "keys", "settings", "server", "icons", "html"},
+    {"tabs", "commands", "keys", "settings", "server", "icons", "html", "copying"},
     {"model"},
     {"text"},
 ]

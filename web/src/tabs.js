@@ -2,6 +2,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { inGraph } from "./model/edit.js";
 import { graphAt } from "./model/graph.js";
+import { freshId } from "./model/ids.js";
 import { createStore } from "./model/store.js";
 import { t } from "./text/index.js";
 
@@ -11,10 +12,10 @@ import { t } from "./text/index.js";
 /** @typedef {ReturnType<typeof createTabs>} Tabs */
 
 /** A new document. @param {string} [title] @returns {Workflow} */
-export const blankWorkflow = (title = "") => ({ nodegraph: 1, id: crypto.randomUUID().slice(0, 8), title, nodes: {} });
+export const blankWorkflow = (title = "") => ({ nodegraph: 1, id: freshId(8), title, nodes: {} });
 
 /** @param {Workflow} json @param {{key?: string, file?: {id: string, digest: string, shipped?: boolean} | null, saved?: Workflow | null}} [given] @returns {Tab} */
-export function createTab(json, { key = crypto.randomUUID(), file = null, saved = json } = {}) {
+export function createTab(json, { key = freshId(), file = null, saved = json } = {}) {
   const store = createStore(json, saved);
   const savedAs = signal(file);
   const path = signal(/** @type {{node: string, scope: string}[]} */ ([]));

@@ -3,6 +3,7 @@ import { aligned, WAYS } from "../model/align.js";
 import { html } from "../html.js";
 import { around, isCollapsed } from "../model/geometry.js";
 import { moveTo, setCollapsed, setDecoration } from "../model/edit.js";
+import { freshId } from "../model/ids.js";
 import { t } from "../text/index.js";
 import { resized, sizeOf, withInside } from "./dragging.js";
 import { retitle } from "./retitling.js";
@@ -41,7 +42,7 @@ export function installArranging(app) {
   function add(part) {
     const tab = app.tabs.current.peek();
     if (!tab) return;
-    const id = `${part}:${crypto.randomUUID().slice(0, 8)}`;
+    const id = `${part}:${freshId(8)}`;
     const view = canvas().view();
     const inside = part === "frames" ? around(boxes().values()) : null;
     const box = inside

@@ -1,5 +1,6 @@
 // Documents: opening, closing, saving, undoing, and the graphs within them.
 import { effect } from "@preact/signals";
+import { copyText } from "../copying.js";
 import { arranged } from "../model/layout.js";
 import { blankWorkflow, createTab, editGraph } from "../tabs.js";
 import { t } from "../text/index.js";
@@ -48,8 +49,7 @@ export function install(app) {
       download(`${now.title.peek()}.py`, await app.api.post("/api/workflows/export", { workflow: now.store.json.peek() }), "text/x-python");
     }),
     on("document.curl", "documents.curl", async (now) => {
-      await navigator.clipboard.writeText(curl(now));
-      app.toasts.show(t("documents.curl_copied"));
+      await copyText(app, curl(now), t("documents.curl_copied"));
     }),
     { id: "edit.undo", title: "command.undo", keys: ["Ctrl+Z"], group: "edit", when: () => (history()?.undo.length ?? 0) > 0, run: () => step(app, "undo") },
     { id: "edit.redo", title: "command.redo", keys: ["Shift+Ctrl+Z", "Ctrl+Y"], group: "edit", when: () => (history()?.redo.length ?? 0) > 0, run: () => step(app, "redo") },

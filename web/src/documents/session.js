@@ -1,5 +1,6 @@
 // Which tabs a window has, so that it has them again at the next start. The documents themselves are drafts and saved workflows.
 import { effect } from "@preact/signals";
+import { freshId } from "../model/ids.js";
 import { blankWorkflow, createTab } from "../tabs.js";
 import { t } from "../text/index.js";
 import { placeOfDraft, sendLeftovers } from "./drafts.js";
@@ -28,8 +29,8 @@ const before = () => read(sessionStorage, PLACE);
 /** @param {App} app */
 export function createSession(app) {
   const channel = new BroadcastChannel("nodegraph");
-  let id = before()?.window ?? crypto.randomUUID();
-  const me = crypto.randomUUID(); // a duplicated window has the same id, but is another page
+  let id = before()?.window ?? freshId();
+  const me = freshId(); // a duplicated window has the same id, but is another page
   const keys = () => app.tabs.all.peek().map((tab) => tab.key);
   /** Other windows that are there, and the tabs that they have. @type {Map<string, string[]>} */
   const others = new Map();
@@ -38,14 +39,14 @@ export function createSession(app) {
     if (data.ask) return channel.postMessage({ to: data.ask, window: id, keys: keys() });
     if (data.to !== me) return;
     others.set(data.window, data.keys);
-    if (data.window === id) id = crypto.randomUUID();
+    if (data.window === id) id = freshId();
     app.tabs.all.peek().forEach(apart);
   };
 
   /** A tab that another window has as well gets a key, and so a draft, of its own. @param {Tab} tab */
   function apart(tab) {
     if (![...others.values()].flat().includes(tab.key)) return;
-    tab.key = crypto.randomUUID();
+    tab.key = freshId();
     tab.kept.value = "";
     tab.drafted = false;
   }
@@ -141,7 +142,7 @@ export async function strayDrafts(app, others) {
  * @param {App} app @param {any} row */
 export async function restoreDraft(app, row) {
   const draft = await app.api.get(placeOfDraft(row.id));
-  const tab = await fromDraft(app, crypto.randomUUID(), draft, row.workflow_id ? { id: row.workflow_id, digest: row.base ?? "" } : null);
+  const tab = await fromDraft(app, freshId(), draft, row.workflow_id ? { id: row.workflow_id, digest: row.base ?? "" } : null);
   if (!tab) return;
   tab.kept.value = "";
   tab.drafted = false;

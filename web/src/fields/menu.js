@@ -1,4 +1,5 @@
 // What can be done with a field besides setting it: back to its default, linked, in the form, an earlier seed.
+import { copyText } from "../copying.js";
 import { html } from "../html.js";
 import { promoted, promote } from "../model/promote.js";
 import { split } from "../model/graph.js";
@@ -23,7 +24,7 @@ export async function fieldMenu(app, props, field) {
     const seed = await earlierSeed(app, tab, targets);
     if (seed !== undefined) change(seed);
   };
-  if (value !== undefined && value !== null && field.kind !== "secret") offers.copy = () => app.toasts.attempt(() => navigator.clipboard.writeText(typeof value === "string" ? value : JSON.stringify(value)));
+  if (value !== undefined && value !== null && field.kind !== "secret") offers.copy = () => copyText(app, typeof value === "string" ? value : JSON.stringify(value), t("copy.done"));
   if (where !== "form" && app.commands.find("connect.list")) offers.link = () => app.commands.run("connect.list", { node, socket, side: "input" });
   if (where !== "form" && name) offers.withdraw = () => editGraph(tab, t("menu.withdraw"), (one) => setPublicInput(one, name, undefined));
   else if (where !== "form") offers.promote = () => editGraph(tab, t("menu.promote"), (one) => promote(one, app.catalog.peek().specOf(tab.store.json.peek(), one.nodes?.[node] ?? { type: "" }), node, input));

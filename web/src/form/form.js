@@ -1,5 +1,6 @@
 // The form view: a workflow as those see it who only use it. Values go to the document through the targets of the interface.
 import { useEffect, useState } from "preact/hooks";
+import { copyText } from "../copying.js";
 import { html } from "../html.js";
 import { Icon } from "../icons.js";
 import { Control } from "../fields/index.js";
@@ -42,8 +43,7 @@ export function FormView({ app }) {
 async function copyLink(app, tab) {
   if (!tab.file.peek()) await app.commands.run("document.save");
   if (!tab.file.peek()) return;
-  await app.toasts.attempt(() => navigator.clipboard.writeText(linkTo(tab)));
-  app.toasts.show(t("form.copied"));
+  await copyText(app, linkTo(tab), t("form.copied"));
 }
 
 /** @param {{app: App, tab: Tab, name: string, spec: InterfaceInput}} props */

@@ -1,6 +1,7 @@
 // What is wrong with a node, on the node and at its sockets: what the server found in the document, and what went wrong in the run.
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { copyText } from "../copying.js";
 import { html } from "../html.js";
 import { setValue } from "../model/edit.js";
 import { nodesOf } from "../model/graph.js";
@@ -61,7 +62,7 @@ export function ProblemText({ app, tab, problem, at = "" }) {
 }
 
 /** @param {App} app @param {string} text */
-const copy = (app, text) => app.toasts.attempt(async () => (await navigator.clipboard.writeText(text), app.toasts.show(t("problem.copied"))));
+const copy = (app, text) => copyText(app, text, t("problem.copied"));
 
 /** Select a node and put the focus into the field of a socket. @param {App} app @param {Tab} tab @param {string} id @param {string} socket */
 export function goTo(app, tab, id, socket) {

@@ -80,6 +80,7 @@ export const bytesOf = async (url) => (await fetch(url)).blob();
 
 /** A picture on the clipboard; browsers take only PNG there. @param {App} app @param {OutputRow} row */
 export const copyPicture = (app, row) => app.toasts.attempt(async () => {
+  if (!navigator.clipboard) throw new Error(t("copy.not_here"));
   const picture = await createImageBitmap(await bytesOf(row.url ?? ""));
   const canvas = new OffscreenCanvas(picture.width, picture.height);
   /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d")).drawImage(picture, 0, 0);

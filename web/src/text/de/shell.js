@@ -38,4 +38,7 @@ export default {
   "search": "Suchen",
   "none": "Keine",
   "error": "Das ging nicht: {reason}",
+  "copy.by_hand": "Das hier kopieren",
+  "copy.done": "Kopiert",
+  "copy.not_here": "Dieser Browser gibt die Zwischenablage nur Seiten über HTTPS oder auf diesem Rechner. Lade es stattdessen herunter.",
 };

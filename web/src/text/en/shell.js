@@ -38,4 +38,7 @@ export default {
   "search": "Search",
   "none": "None",
   "error": "That did not work: {reason}",
+  "copy.by_hand": "Copy this",
+  "copy.done": "Copied",
+  "copy.not_here": "This browser lets only pages over HTTPS, or on this machine, use the clipboard. Download it instead.",
 };
