@@ -41,10 +41,13 @@ export function createSettings() {
       // a browser that keeps nothing: the settings last as long as the page
     }
   });
+  const contrast = matchMedia("(prefers-contrast: more)");
+  const wanted = signal(contrast.matches);
+  contrast.addEventListener("change", () => (wanted.value = contrast.matches));
   effect(() => {
     const root = document.documentElement;
     root.dataset.theme = settings.theme.value;
-    root.dataset.contrast = settings.contrast.value === "system" && matchMedia("(prefers-contrast: more)").matches ? "more" : settings.contrast.value;
+    root.dataset.contrast = settings.contrast.value === "system" && wanted.value ? "more" : settings.contrast.value;
     root.dataset.motion = settings.motion.value;
     root.style.setProperty("--scale", String(settings.scale.value));
   });

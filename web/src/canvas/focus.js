@@ -93,7 +93,7 @@ function shift(app, way) {
     const box = scene.boxOf(id);
     return box ? [[id, /** @type {Point} */ ([box.x + WAYS[way][0] * STEP, box.y + WAYS[way][1] * STEP])]] : [];
   }));
-  app.tabs.edit(t("canvas.move"), (graph) => moveTo(graph, places), { merge: "keys.move" });
+  app.tabs.edit(t("canvas.move"), (graph) => moveTo(graph, places), { merge: `keys.move ${[...places.keys()].join(" ")}` });
   app.announce(t("focus.moved"));
 }
 

@@ -5,6 +5,7 @@ import { fittingOn, fromTo, mayConnect, typeAt, wayThrough } from "../model/conn
 import { edgeKey, split } from "../model/graph.js";
 import { insertOn } from "../model/rewire.js";
 import { typeText } from "../model/types.js";
+import { editGraph } from "../tabs.js";
 import { t } from "../text/index.js";
 import { edgePan } from "./edge-pan.js";
 import { linkAt } from "./link-at.js";
@@ -87,7 +88,7 @@ export function beginWire(app, canvas, socket, start) {
       if (target && target.node === taken.node && target.socket === taken.socket && picked) return;
       if (target) return void join(app, tab, end, target, picked ? { ...taken, from: picked.from } : undefined);
       if (reason) return refuse(app, reason);
-      if (picked) return void app.tabs.edit(t("connect.unlink", { input: taken.socket }), (graph) => disconnect(graph, taken.node, taken.socket, picked.from));
+      if (picked) return void editGraph(tab, t("connect.unlink", { input: taken.socket }), (graph) => disconnect(graph, taken.node, taken.socket, picked.from));
       app.commands.run("palette.open", { at: canvas.pointAt(event), end });
     },
     cancel: close,
@@ -179,7 +180,7 @@ export function join(app, tab, a, b, moved) {
   if (!verdict.ok || !ends) return refuse(app, verdict.reason);
   const [from, to] = ends;
   const names = { from: `${from.node}.${from.socket}`, to: `${to.node}.${to.socket}` };
-  app.tabs.edit(t("connect.link", names), (graph) => linked(app, tab, moved ? disconnect(graph, moved.node, moved.socket, moved.from) : graph, from, to));
+  editGraph(tab, t("connect.link", names), (graph) => linked(app, tab, moved ? disconnect(graph, moved.node, moved.socket, moved.from) : graph, from, to));
   app.announce(t(verdict.replaces ? "connect.replaced" : "connect.done", { ...names, old: verdict.replaces ?? "" }));
 }
 
