@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from server import bombs
-from server.conftest import _fresh
+from server.conftest import fresh_data
 from server.harness import TOKEN, ServerProcess, until
 from server.raw import BEARER, Answer, connect, placed, read_answer, request, send
 
@@ -39,7 +39,7 @@ _sources = (f"127.0.{high}.{low}" for high, low in itertools.product(range(1, 5)
 def server(tmp_path_factory: pytest.TempPathFactory, data_folder: Path, site: Path) -> Iterator[ServerProcess]:
     """One server for the whole suite, with a small limit for bodies."""
     env = {"NODEGRAPH_SERVER__MAX_BODY_BYTES": str(LIMIT), "NODEGRAPH_LOG__LEVEL": "debug"}
-    with ServerProcess(_fresh(tmp_path_factory.mktemp("abuse") / "data", data_folder), site=site, env=env) as running:
+    with ServerProcess(fresh_data(tmp_path_factory.mktemp("abuse") / "data", data_folder), site=site, env=env) as running:
         yield running
 
 

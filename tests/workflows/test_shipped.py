@@ -169,7 +169,7 @@ def test_the_command_prints_what_it_did_as_json(tmp_path: Path) -> None:
     (picture,) = report["outputs"]["image"]
     assert Path(picture["path"]).is_file()
     assert report["nodes"]["denoise/step_3"]["state"] == "computed"
-    assert set(report["nodes"]["decode"]) == {"type", "state", "reason", "ms"}
+    assert set(report["nodes"]["decode"]) == {"type", "state", "reason", "ms", "key", "bytes"}
 
 
 def test_node_functions_called_by_hand_reproduce_the_reference_pictures() -> None:

@@ -44,7 +44,7 @@ async function submit(app, tab, json, what) {
   try {
     const job = await app.api.post("/api/jobs", body);
     const known = app.runs.add(job.id, { title: tab.title.peek(), document: json.id, client: tab.key });
-    if (job.state === "queued" && !hasEnded(known.row.peek())) app.runs.expect(known, needed(json, outputs));
+    if (job.state === "queued") app.runs.expect(known, needed(json, outputs));
     if (first) await app.api.post(`/api/jobs/${job.id}/move`, { position: "first" }).catch(() => {}); // it runs already
     return job.id;
   } catch (error) {

@@ -122,10 +122,14 @@ export function createRuns(api, events) {
     if (ENDED.includes(message.state)) end(job);
   }
 
-  /** Nodes that will come. @param {Job} job @param {Iterable<string>} paths */
+  /** Nodes that will come; a job may have ended before its submission was answered. @param {Job} job @param {Iterable<string>} paths */
   function expect(job, paths) {
-    for (const path of paths) if (job.node(path).peek().state === "") tell(job, path, { state: "waiting" });
+    const state = hasEnded(job.row.peek()) ? unreached(job) : "waiting";
+    for (const path of paths) if (job.node(path).peek().state === "") tell(job, path, { state });
   }
+
+  /** What nodes are that a job never came to. @param {Job} job */
+  const unreached = (job) => (job.row.peek().state === "succeeded" ? "not_needed" : "");
 
   /** Another attempt tells everything anew. @param {Job} job */
   function begin(job) {
@@ -147,7 +151,7 @@ export function createRuns(api, events) {
     stop(job, "");
     for (const path of job.paths()) {
       const { preview, state } = job.node(path).peek();
-      if (state === "waiting") tell(job, path, { state: job.row.peek().state === "succeeded" ? "not_needed" : "" });
+      if (state === "waiting") tell(job, path, { state: unreached(job) });
       if (preview && parentOf(path) && job.node(parentOf(path)).peek().preview !== preview) tell(job, path, { preview: "" });
     }
     if (!late.has(job.id)) enders.forEach((work) => work(job)); // an end that is only read about is no news
