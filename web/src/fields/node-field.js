@@ -29,7 +29,7 @@ export function NodeField({ app, tab, ids, input, where = "inspector" }) {
     ids.reduce((all, node) => setValue(all, node, input.name, next), one), { merge: merge ? `${ids}.${input.name}` : "" });
   if (links !== undefined && ids.length === 1) {
     return html`<div class="linked-field"><span class="field-label">${input.title}</span>${[links].flat().map((from) => html`<span key=${from}>
-      <button type="button" class="plain" title=${t("inspector.go", { node: from })} onClick=${() => goTo(app, tab, split(from)[0])}>${t("field.linked", { source: from })}</button>
+      <button type="button" class="plain" title=${t("inspector.go", { node: from })} onClick=${() => reveal(app, tab, split(from)[0])}>${t("field.linked", { source: from })}</button>
       <button type="button" class="plain" aria-label=${t("connect.unlink", { input: input.title })} onClick=${() => editGraph(tab, t("connect.unlink", { input: input.title }), (one) => disconnect(one, id, input.name, from))}>✕</button></span>`)}</div>`;
   }
   if (!input.schema) return html`<div class="linked-field"><span class="field-label">${input.title}</span><button type="button" class="plain" disabled=${!app.commands.find("connect.list")}
@@ -42,7 +42,7 @@ export function NodeField({ app, tab, ids, input, where = "inspector" }) {
 }
 
 /** Select a node and bring it into view. @param {App} app @param {Tab} tab @param {string} id */
-export function goTo(app, tab, id) {
+function reveal(app, tab, id) {
   tab.selection.value = new Set([id]);
   app.canvas?.reveal(id);
 }

@@ -53,7 +53,7 @@ export function ProblemText({ app, tab, problem, at = "" }) {
     ${got && html`<p><span class="dim">${t("problem.got")}</span> ${got}</p>`}
     ${hint && html`<p>${hint}</p>`}
     <div class="fixes">
-      ${entry && socket && (node === at || !at) && html`<button type="button" onClick=${() => goTo(app, tab, own, socket)}>${t("problem.go")}</button>
+      ${entry && socket && (node === at || !at) && html`<button type="button" onClick=${() => goToField(app, tab, own, socket)}>${t("problem.go")}</button>
         ${entry.inputs?.[socket] !== undefined && html`<button type="button" onClick=${() => editGraph(tab, t("problem.reset"), (graph) => setValue(graph, own, socket, undefined))}>${t("problem.reset")}</button>`}`}
       <button type="button" onClick=${() => copy(app, text.filter(Boolean).join("\n"))}>${t("problem.copy")}</button>
     </div>
@@ -65,7 +65,7 @@ export function ProblemText({ app, tab, problem, at = "" }) {
 const copy = (app, text) => copyText(app, text, t("problem.copied"));
 
 /** Select a node and put the focus into the field of a socket. @param {App} app @param {Tab} tab @param {string} id @param {string} socket */
-export function goTo(app, tab, id, socket) {
+function goToField(app, tab, id, socket) {
   app.view.value = "graph";
   tab.selection.value = new Set([id]);
   const at = app.canvas?.host.querySelector(`[data-of="${CSS.escape(id)}"][data-socket="${CSS.escape(socket)}"][data-side="input"]`);

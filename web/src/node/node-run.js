@@ -77,7 +77,7 @@ function showPicture(app, tab, row) {
 
 /** The files and values of a node, if the job that the tab shows made some. @param {App} app @param {Tab} tab @param {string} id @param {NodeSpec} spec
  * @returns {OutputRow[]} */
-export function outputRows(app, tab, id, spec) {
+function outputRows(app, tab, id, spec) {
   const job = app.runs.get(tab.job.value);
   if (!job || !spec.output || tab.path.value.length) return [];
   const outputs = job.outputs.value;

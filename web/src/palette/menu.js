@@ -47,7 +47,7 @@ export async function openMenu(app, event) {
 }
 
 /** What a link or socket carries, in words. @param {App} app @param {Tab} tab @param {Target} target */
-export function aboutOf(app, tab, { end, edge }) {
+function aboutOf(app, tab, { end, edge }) {
   const one = edge ? /** @type {End} */ ({ node: edge.source, socket: edge.output, side: "output" }) : end;
   const type = one && typeAt(app.catalog.peek(), tab.store.json.peek(), tab.scope.peek(), one);
   if (!one || !type) return "";

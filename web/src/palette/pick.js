@@ -58,5 +58,5 @@ function PickBody({ app, title, choices, stays, close }) {
 }
 
 /** Types as the colours and shapes of their sockets. @param {{app: App, types: TypeExpr[]}} props */
-export const TypeDots = ({ app, types }) => html`<span class="type-dots" aria-hidden="true">${types.slice(0, 6).map((type) => html`<i class=${app.catalog.value.shape(type)}
+const TypeDots = ({ app, types }) => html`<span class="type-dots" aria-hidden="true">${types.slice(0, 6).map((type) => html`<i class=${app.catalog.value.shape(type)}
   style=${{ "--type": app.catalog.value.color(type) }}></i>`)}</span>`;

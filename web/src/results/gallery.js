@@ -107,7 +107,7 @@ function Card({ item, found, stop, open, onFocus }) {
 }
 
 /** What a run was, in a line: its prompt and its seed. @param {Item["job"]} job */
-export function aboutJob({ inputs, title, id }) {
+function aboutJob({ inputs, title, id }) {
   const [prompt] = Object.entries(inputs).filter(([name, value]) => name.includes("prompt") && !name.includes("negative") && typeof value === "string").map(([, value]) => value);
   return `${(prompt || title || id).slice(0, 100)}${inputs.seed === undefined ? "" : `, ${inputs.seed}`}`;
 }
