@@ -259,8 +259,11 @@ class Dispatcher:
         self._ended(job)
 
     def _finish(self, job: str, attempt: int, ended: Ended) -> None:
-        """An attempt is over. One that was stopped because its worker ends is no result."""
-        live = self.live.pop(job, None)
+        """An attempt is over. One that was stopped because its worker ends is no result.
+
+        What is known of it live stays until its end is written down, so at no moment nothing is known.
+        """
+        live = self.live.get(job)
         if live is not None and not ended.nodes:  # it was cancelled
             ended = ended._replace(nodes=live.rows_at_end())
 
@@ -270,6 +273,8 @@ class Dispatcher:
             return transitions.finish(tx, job, attempt, ended)
 
         def then(found: JobRecord | None) -> None:
+            if self.live.get(job) is live:
+                self.live.pop(job, None)
             if found is not None:
                 self._ran(found, ended)
                 self._tell_ended([found])

@@ -211,4 +211,4 @@ async def test_others_have_their_turn_while_much_is_forgotten(tmp_path: Path) ->
             await store.add(new())
             left.append(len(await ids(store)))
         assert (await forgetting).jobs == 300
-        assert len(left) > 3  # writes came in between
+        assert left[0] > 1  # it was written before all were forgotten

@@ -137,9 +137,9 @@ class Editor:
 
     def run(self, *states: str, seconds: float = 60.0) -> dict[str, Any]:
         """Press Run and wait for the job to end."""
-        before = self.page.evaluate("nodegraph.tabs.current.value.job.value")
+        newest = next((job["id"] for job in self.server.get("/api/jobs?limit=1")["jobs"]), "")
         self.page.click("button.run")
-        self.wait("(before) => nodegraph.tabs.current.value.job.value !== before", before, seconds)
+        self.wait("(newest) => nodegraph.tabs.current.value.job.value > newest", newest, seconds)
         return self.wait_for_job(*states, seconds=seconds)
 
     def run_state(self, path: str) -> dict[str, Any]:

@@ -238,10 +238,10 @@ async def answer_job(server: Server, call: Call) -> Job:
 
 
 async def _shown(server: Server, id_: str) -> Job:
+    live = server.dispatcher.live.get(id_)  # before the store is asked: the job may end meanwhile
     known = await server.store.known(id_)
     if known is None:
         raise not_found("job")
-    live = server.dispatcher.live.get(id_)
     nodes = live.rows if live is not None and known.job.state == "running" else known.nodes
     shown = whole(known.job, nodes, {} if live is None else live.questions, known.retried_as)
     hindrance = server.dispatcher.hindrance if shown.state == "queued" else ""

@@ -96,10 +96,11 @@ async def get_node_thumbnail(server: Server, call: Call) -> web.StreamResponse:
 
 async def _nodes(server: Server, id_: str) -> _Nodes:
     """The nodes of a job, whether it runs or has ended. Raises Refused (404)."""
+    live = server.dispatcher.live.get(id_)  # before the store is asked: the job may end meanwhile
     known = await server.store.known(id_)
     if known is None:
         raise not_found("job")
-    if known.job.state == "running" and (live := server.dispatcher.live.get(id_)) is not None:
+    if known.job.state == "running" and (live := live or server.dispatcher.live.get(id_)) is not None:
         return _Nodes(id_, live.rows, live.became)
     return _Nodes(id_, known.nodes, parts_of(known.nodes))
 
