@@ -5,46 +5,68 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any
 
 from nodegraph.engine.device import DeviceAdapter
+from nodegraph.sdk.pack import Loader
 
-Load = Callable[[Any, Any], Any]
+LoaderOf = Callable[[Any], Loader]
+
+
+@dataclass(slots=True)
+class _Resident:
+    """A network in memory, and the recipe that it is at the moment."""
+
+    network: Any
+    recipe: Hashable
+    nbytes: int
 
 
 class Arbiter:
     """The networks of one device. Used on its lane's thread only.
 
-    What the running node has asked for is pinned until `unpin`, so that making room never takes it away.
+    What the running node has asked for is pinned until `unpin`, so that making room never takes it away. Recipes with one base
+    (a model with and without a patch) share a network, which is what the latest of them says.
     """
 
-    def __init__(self, adapter: DeviceAdapter, device: Any, load: Load, budget_bytes: int | None = None) -> None:
-        self._adapter, self.device, self._load = adapter, device, load
+    def __init__(self, adapter: DeviceAdapter, device: Any, loader_of: LoaderOf, budget_bytes: int | None = None) -> None:
+        self._adapter, self.device, self._loader_of = adapter, device, loader_of
         self._budget_bytes = budget_bytes
         self.loading_seconds = 0.0  # how long loading has taken, all in all
-        self._resident: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._resident: OrderedDict[Hashable, _Resident] = OrderedDict()  # by what networks were loaded from
         self._pinned: set[Hashable] = set()
         self.sizes: tuple[tuple[str, int], ...] = ()  # what is resident, by kind of recipe; for other threads to read
 
     @property
     def used_bytes(self) -> int:
-        return sum(size for _, size in self._resident.values())
+        return sum(each.nbytes for each in self._resident.values())
 
     def resident(self, recipe: Hashable) -> Any:
         """The network of a recipe, loaded if need be. Others leave when it and they exceed the budget together."""
-        self._pinned.add(recipe)
-        if recipe in self._resident:
-            self._resident.move_to_end(recipe)
-            return self._resident[recipe][0]
+        loader = self._loader_of(recipe)
+        base = recipe if loader.base is None else loader.base(recipe)
+        self._pinned.add(base)
+        found = self._resident.get(base)
+        if found is not None and found.recipe == recipe:
+            self._resident.move_to_end(base)
+            return found.network
         start = time.perf_counter()
-        network = self._load(recipe, self.device)
+        if found is None:
+            found = self._resident[base] = _Resident(loader.load(base, self.device), base, 0)
+        if loader.adapt is not None and found.recipe != recipe:
+            try:
+                loader.adapt(found.network, recipe)
+            except BaseException:
+                del self._resident[base]  # nobody knows what it is now
+                raise
         self.loading_seconds += time.perf_counter() - start
-        size = self._adapter.network_bytes(network)
-        self._resident[recipe] = (network, size)
+        found.recipe, found.nbytes = recipe, self._adapter.network_bytes(found.network)
+        self._resident.move_to_end(base)
         if self._budget_bytes is not None:
             self._shrink_to(self._budget_bytes)
         self._publish()
-        return network
+        return found.network
 
     def unpin(self) -> None:
         """The running node has ended: everything may leave again."""
@@ -59,7 +81,7 @@ class Arbiter:
         return before - self.used_bytes
 
     def _publish(self) -> None:
-        self.sizes = tuple((type(recipe).__name__, size) for recipe, (_, size) in self._resident.items())
+        self.sizes = tuple((type(each.recipe).__name__, each.nbytes) for each in self._resident.values())
 
     def _shrink_to(self, budget_bytes: int) -> None:
         for recipe in [recipe for recipe in self._resident if recipe not in self._pinned]:

@@ -58,7 +58,7 @@ class Devices:
     def _opened(self, device: Any, budget_bytes: int | None) -> _Device:
         engine, adapter = self._engine, self.adapter
         clock = ThreadPoolExecutor(1, thread_name_prefix=f"nodegraph-clock-{device}")
-        arbiter = Arbiter(adapter, device, engine.library.load, budget_bytes)
+        arbiter = Arbiter(adapter, device, engine.library.loader_of, budget_bytes)
         place = Workplace(adapter, arbiter, BatchLimits(), partial(self._make_room, device), clock)
         work, done = partial(self._perform, place), partial(self._done, place)
         values = adapter.value_bytes(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -11,7 +11,7 @@ from nodegraph.graph.builtin import BUILTIN
 from nodegraph.sdk.errors import PackError
 from nodegraph.sdk.migration import Migration
 from nodegraph.sdk.node import Node
-from nodegraph.sdk.pack import Pack, installed_packs, load_pack
+from nodegraph.sdk.pack import Loader, Pack, installed_packs, load_pack
 from nodegraph.sdk.socket import SocketType
 
 
@@ -24,7 +24,7 @@ class Library:
         self._packs: dict[str, Pack] = {}
         self._ids: dict[Node, str] = {}
         self.sockets: dict[str, SocketType] = {}
-        self._loaders: dict[type, Callable[..., Any]] = {}
+        self._loaders: dict[type, Loader] = {}
         for pack in (BUILTIN, *packs):
             self._take(pack)
 
@@ -80,9 +80,9 @@ class Library:
             raise PackError(f"The node {node.name!r} belongs to no installed pack.")
         return self._ids[node]
 
-    def load(self, recipe: Any, device: Any) -> Any:
-        """Bring a recipe's network into memory with the loader that its pack registered."""
+    def loader_of(self, recipe: Any) -> Loader:
+        """How a recipe's network comes into memory, as its pack registered it. Raises PackError."""
         for kind in type(recipe).__mro__:
             if kind in self._loaders:
-                return self._loaders[kind](recipe, device)
+                return self._loaders[kind]
         raise PackError(f"No loaded pack knows how to load a {type(recipe).__name__}.")

@@ -29,14 +29,32 @@ RESERVED = frozenset({"subgraph", "nodegraph", "comfyui"})
 LOADS = "__nodegraph_loads__"
 
 
-def loader(recipe: type) -> Callable[[F], F]:
-    """Decorator: the function `(recipe, device) -> network` brings recipes of this class into memory.
+@dataclass(frozen=True)
+class Loader:
+    """How recipes of a class become networks.
 
-    The network may have `nbytes`; the arbiter budgets with it.
+    load: (recipe, device) -> network. Where `base` is given, recipes with the same base share one network in memory, which is
+    loaded from the base and then told by `adapt` (network, recipe) what it is to be: patches come and go without reloading.
     """
 
+    load: Callable[[Any, Any], Any]
+    base: Callable[[Any], Any] | None = None
+    adapt: Callable[[Any, Any], None] | None = None
+
+
+def loader(
+    recipe: type, *, base: Callable[[Any], Any] | None = None, adapt: Callable[[Any, Any], None] | None = None
+) -> Callable[[F], F]:
+    """Decorator: the function `(recipe, device) -> network` brings recipes of this class into memory.
+
+    The network may have `nbytes`; the arbiter budgets with it. base, adapt: both or neither, see `Loader`. A network whose
+    `adapt` raised is thrown away.
+    """
+    if (base is None) != (adapt is None):
+        raise PackError(f"The loader of {recipe.__name__} has a base or an adapt, but not both.")
+
     def decorate(function: F) -> F:
-        setattr(function, LOADS, recipe)
+        setattr(function, LOADS, (recipe, Loader(function, base, adapt)))
         return function
 
     return decorate
@@ -49,21 +67,22 @@ class Pack:
     name: str
     digest: str
     nodes: Mapping[str, Node]
-    loaders: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
+    loaders: Mapping[type, Loader] = field(default_factory=dict)
     migrations: Mapping[tuple[str, int], Migration] = field(default_factory=dict)
 
     @staticmethod
     def of(name: str, members: Iterable[Any], digest: str = "0") -> Pack:
         """A pack from its members: what is a node, a loader or a migration counts, anything else does not."""
         nodes: dict[str, Node] = {}
-        loaders: dict[type, Callable[..., Any]] = {}
+        loaders: dict[type, Loader] = {}
         migrations: dict[tuple[str, int], Migration] = {}
         for member in members:
             if isinstance(member, Node):
                 if nodes.setdefault(member.name, member) is not member:
                     raise PackError(f"Pack {name!r} declares the node {member.name!r} twice.")
             elif callable(member) and hasattr(member, LOADS):
-                loaders[getattr(member, LOADS)] = member
+                recipe, found = getattr(member, LOADS)
+                loaders[recipe] = found
             elif callable(member) and isinstance(getattr(member, MIGRATES, None), tuple):
                 for step in getattr(member, MIGRATES):
                     if migrations.setdefault(step, member) is not member:

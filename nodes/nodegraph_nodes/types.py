@@ -1,7 +1,7 @@
 """The socket types of the first-party packs: frozen dataclasses. A value carries one image, one latent, one prompt.
 
 Two kinds: tensors with their meaning (`Latent`, `Conditioning`, `Schedule`, `DenoiseState` ...) and recipes
-(`Denoiser`, `TextEncoder`, `Autoencoder`): models as data, hashable and JSON-able, never loaded networks.
+(`Denoiser`, `TextEncoder`, `Autoencoder`, `ControlNet` ...): models as data, hashable and JSON-able, never loaded networks.
 """
 
 from collections.abc import Mapping
@@ -63,11 +63,57 @@ class Latent:
 @socket(color="#f2a65a", **_TENSORS)
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditioning:
-    """An encoded prompt. states: [L, D], one row per token; pooled: [D], the prompt as a whole, if a family has it."""
+    """An encoded prompt, and where and when it counts. states: [L, D], one row per token; pooled: [P], the prompt as a whole.
+
+    extra: what else a family's network is told, by name (SDXL's `time_ids` [6], a `class_label` []). weight: against the
+    others. start..end: the share of the schedule during which it counts. mask: [H, W], 0..1, at any size: where it counts;
+    attend: there by attention alone (the network runs once for all parts) rather than by combining estimates. others: further
+    prompts that count beside this one, each with its own weight, time and place.
+    """
 
     states: Tensor
     family: str
     pooled: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    mask: Tensor | None = None
+    attend: bool = False
+    others: tuple["Conditioning", ...] = ()
+
+    @property
+    def parts(self) -> tuple["Conditioning", ...]:
+        """This prompt and the others, in order."""
+        return (self, *self.others)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Control:
+    """A picture that steers a run through a network of its own. image: [H, W, 3]; mask: [H, W], where it counts.
+
+    strength 0 is off. start..end: the share of the schedule during which it counts.
+    """
+
+    network: "ControlNet"
+    image: Tensor
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagePrompt:
+    """A picture as a prompt (IP-Adapter). embeds: what the image encoder says of it, [T, D]; empty: what it says of nothing."""
+
+    network: "ImageAdapter"
+    embeds: Tensor
+    empty: Tensor
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    mask: Tensor | None = None
 
 
 @socket(color="#e8c547", **_TENSORS)
@@ -76,7 +122,10 @@ class Guidance:
     """How conditionings combine: classifier-free guidance (Ho & Salimans 2022) with a range and a rescale.
 
     scale 1, or no negative, means one network pass. Outside start..end (fractions of the schedule) only the positive is
-    evaluated. rescale: 0..1, Lin et al. 2023, section 3.4.
+    evaluated. rescale: 0..1, Lin et al. 2023, section 3.4. method: how the difference to the negative is taken. threshold:
+    the quantile to which dynamic thresholding (Saharia et al. 2022, section 2.3) limits the estimate; 0 is off. distilled:
+    the scale that a network distilled from a guided one is told. controls, image_prompts: pictures that steer the run.
+    concat: [C', h, w], the further input channels of an inpainting model: the mask, then the masked picture's latent.
     """
 
     positive: Conditioning
@@ -85,6 +134,12 @@ class Guidance:
     rescale: float = 0.0
     start: float = 0.0
     end: float = 1.0
+    method: Literal["classifier_free", "perpendicular"] = "classifier_free"
+    threshold: float = 0.0
+    distilled: float = 3.5
+    controls: tuple[Control, ...] = ()
+    image_prompts: tuple[ImagePrompt, ...] = ()
+    concat: Tensor | None = None
 
 
 class Point(NamedTuple):
@@ -171,13 +226,53 @@ class PreviewFactors:
     bias: tuple[float, float, float]
 
 
+Wrap = Literal["none", "x", "y", "both"]
+"""Along which axes a picture goes on at its other side."""
+
+Storage = Literal["as_stored", "float8", "int8", "nf4"]
+"""How weights lie in memory; computing is in the recipe's precision all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Work in overlapping windows that are blended. width, height, overlap: pixels."""
+
+    width: int
+    height: int
+    overlap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Recipe of a low-rank change of weights (Hu et al. 2021).
+
+    curve: (share of the schedule, factor) points that weigh it over the steps; empty for one weight throughout.
+    """
+
+    name: str
+    path: str
+    digest: str
+    weight: float = 1.0
+    curve: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Recipe of a learned word (textual inversion, Gal et al. 2022). name: how a prompt calls it."""
+
+    name: str
+    path: str
+    digest: str
+
+
 @socket(color="#51cf66", codec=CODEC)
 @dataclass(frozen=True, slots=True)
 class Denoiser:
     """Recipe of a denoising network.
 
     downscale: pixels per latent position. size_multiple: width and height in pixels must be multiples of it.
-    native_size: (width, height) in pixels that the model was trained on.
+    native_size: (width, height) in pixels that the model was trained on. concat_channels: input channels beside the latent's
+    own (an inpainting model has 5). conditioning: what it is told: a prompt, a class's number, or nothing.
     """
 
     family: str
@@ -191,19 +286,27 @@ class Denoiser:
     native_size: tuple[int, int]
     preview: PreviewFactors
     precision: Precision = "auto"
-    patches: tuple[str, ...] = ()
+    patches: tuple[Lora, ...] = ()
+    concat_channels: int = 0
+    conditioning: Literal["prompt", "class", "none"] = "prompt"
+    storage: Storage = "as_stored"
+    wrap: Wrap = "none"
+    tiles: Tiles | None = None
 
 
 @socket(color="#38d9a9", codec=CODEC)
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
-    """Recipe of a text encoder and its tokenizer."""
+    """Recipe of a text encoder and its tokenizer. skip: how many of the last layers are left out ("clip skip" less one)."""
 
     family: str
     path: str
     digest: str
     precision: Precision = "auto"
-    patches: tuple[str, ...] = ()
+    patches: tuple[Lora, ...] = ()
+    embeddings: tuple[Embedding, ...] = ()
+    skip: int = 0
+    storage: Storage = "as_stored"
 
 
 @socket(color="#94d82d", codec=CODEC)
@@ -219,4 +322,54 @@ class Autoencoder:
     shift: float
     scale: float
     precision: Precision = "auto"
-    patches: tuple[str, ...] = ()
+    wrap: Wrap = "none"
+    tiles: Tiles | None = None
+
+
+@socket(color="#ff922b", codec=CODEC)
+@dataclass(frozen=True, slots=True)
+class ControlNet:
+    """Recipe of a network that steers a denoiser by a picture. family: of the denoisers that it fits.
+
+    kind: a ControlNet (Zhang et al. 2023) or a T2I-Adapter (Mou et al. 2023).
+    """
+
+    family: str
+    path: str
+    digest: str
+    kind: Literal["controlnet", "t2i_adapter"] = "controlnet"
+    precision: Precision = "auto"
+
+
+@socket(color="#ffd43b", codec=CODEC)
+@dataclass(frozen=True, slots=True)
+class ImageEncoder:
+    """Recipe of CLIP's picture side, as IP-Adapters read it."""
+
+    path: str
+    digest: str
+    precision: Precision = "auto"
+
+
+@socket(color="#fab005", codec=CODEC)
+@dataclass(frozen=True, slots=True)
+class ImageAdapter:
+    """Recipe of an IP-Adapter (Ye et al. 2023). family: of the denoisers that it fits; fine: it reads the picture's patches."""
+
+    family: str
+    path: str
+    digest: str
+    fine: bool = False
+    precision: Precision = "auto"
+
+
+@socket(color="#20c997", codec=CODEC)
+@dataclass(frozen=True, slots=True)
+class Upscaler:
+    """Recipe of a network that enlarges pictures. scale: by how much."""
+
+    path: str
+    digest: str
+    architecture: str
+    scale: int
+    precision: Precision = "auto"

@@ -166,6 +166,8 @@ def test_a_starter_card_without_latent_statistics(tmp_path):
 def test_patches_are_refused_until_they_are_supported(single):
     from dataclasses import replace
 
-    recipe = replace(describe_model(single, "digest").denoiser, patches=("lora",))
+    from nodegraph_nodes.types import Lora
+
+    recipe = replace(describe_model(single, "digest").denoiser, patches=(Lora("lora", "/lora.safetensors", "d"),))
     with pytest.raises(ModelError, match="not supported yet"):
         load_denoiser(recipe, "cpu")

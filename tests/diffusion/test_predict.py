@@ -7,7 +7,7 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
-from nodegraph_nodes.diffusion.families import Prompts
+from nodegraph_nodes.diffusion.families import Hints, Prompts
 from nodegraph_nodes.diffusion.predict import (
     Evaluation,
     combine,
@@ -42,7 +42,7 @@ class ToyDenoiser:
     def to(self, device: torch.device | str) -> "ToyDenoiser":
         return self
 
-    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts) -> Tensor:
+    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         self.batches.append(list(timesteps))
         prompt = prompts.states.mean((1, 2)) + (0 if prompts.pooled is None else prompts.pooled.mean(1))
         return torch.sin(x) * prompt[:, None, None, None] + torch.tensor(timesteps)[:, None, None, None] / 1000
@@ -112,16 +112,21 @@ def test_runs_at_different_levels_and_scales_share_one_batch_and_keep_their_valu
         torch.testing.assert_close(estimate, guided_denoised(ToyDenoiser(), *evaluation))
 
 
-@pytest.mark.parametrize(
-    ("negative", "says"),
-    [
-        (prompt(0, length=6), r"prompts cannot be evaluated together.*\(6, 3\).*\(5, 3\)"),
-        (prompt(0, pooled=False), "pooled vector"),
-        (Conditioning(noise(0, 5, 3), "sd1", noise(0, 3)), "encoded for 'sd1' but the model is 'toy'"),
-    ],
-)
-def test_prompts_that_do_not_fit_together_are_refused_clearly(negative, says):
-    with pytest.raises(ValueError, match=says):
+def test_prompts_of_different_lengths_are_evaluated_in_passes_of_their_own():
+    denoiser = ToyDenoiser()
+    guidance = Guidance(prompt(1), prompt(0, length=6), 7.0)
+    estimate = guided_denoised(denoiser, noise(0, 4, 8, 8), POINT, guidance, 0.5)
+    assert denoiser.batches == [[400.0], [400.0]]
+    outputs = [
+        ToyDenoiser().predict(noise(0, 4, 8, 8)[None], [400.0], Prompts(p.states[None], p.pooled[None]))[0]
+        for p in (guidance.negative, guidance.positive)
+    ]
+    torch.testing.assert_close(estimate, to_denoised(noise(0, 4, 8, 8), combine(*outputs, guidance), "epsilon", POINT))
+
+
+def test_a_prompt_for_another_family_is_refused_clearly():
+    negative = Conditioning(noise(0, 5, 3), "sd1", noise(0, 3))
+    with pytest.raises(ValueError, match="encoded for 'sd1' but the model is 'toy'"):
         guided_denoised(ToyDenoiser(), noise(0, 4, 8, 8), POINT, Guidance(prompt(1), negative, 7.0), 0.5)
 
 

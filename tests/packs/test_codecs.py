@@ -40,6 +40,29 @@ VALUES: dict[str, tuple[SocketType | None, Any]] = {
     "guidance": (socket_of(t.Guidance), t.Guidance(CONDITIONING, t.Conditioning(rand(2, 3), "sd1"), 7.5, 0.2, 0.1, 0.9)),
     "guidance with one prompt twice": (socket_of(t.Guidance), t.Guidance(CONDITIONING, CONDITIONING, 4.0)),
     "guidance without a negative": (socket_of(t.Guidance), t.Guidance(CONDITIONING, None, 1.0)),
+    "guidance with everything": (
+        socket_of(t.Guidance),
+        t.Guidance(
+            t.Conditioning(
+                rand(7, 3),
+                "sdxl",
+                rand(3),
+                MappingProxyType({"time_ids": rand(6)}),
+                weight=0.5,
+                end=0.4,
+                mask=rand(4, 5),
+                attend=True,
+                others=(CONDITIONING,),
+            ),
+            CONDITIONING,
+            7.5,
+            method="perpendicular",
+            threshold=0.995,
+            controls=(t.Control(t.ControlNet("sd1", "/c", "d"), rand(4, 5, 3), 0.5, mask=rand(4, 5)),),
+            image_prompts=(t.ImagePrompt(t.ImageAdapter("sd1", "/i", "d"), rand(1, 4), rand(1, 4)),),
+            concat=rand(5, 8, 8),
+        ),
+    ),
     "schedule": (
         socket_of(t.Schedule),
         t.Schedule("karras", "sd1", *(rand(5, dtype=torch.float64) for _ in range(3))),
@@ -55,10 +78,14 @@ VALUES: dict[str, tuple[SocketType | None, Any]] = {
     "denoise state at the start": (socket_of(t.DenoiseState), t.DenoiseState(rand(4, 8, 8), 0, 0, "sd1")),
     "denoiser": (
         socket_of(t.Denoiser),
-        t.Denoiser("sd1", "/m", "d", "epsilon", PROCESS, 4, 8, 64, (512, 512), PREVIEW, patches=("a", "b")),
+        t.Denoiser("sd1", "/m", "d", "epsilon", PROCESS, 4, 8, 64, (512, 512), PREVIEW, patches=(t.Lora("a", "/a", "d", 0.5),)),
     ),
     "text encoder": (socket_of(t.TextEncoder), t.TextEncoder("sd1", "/m", "d", "bfloat16")),
-    "autoencoder": (socket_of(t.Autoencoder), t.Autoencoder("sd1", "/m", "d", 4, 8, 0.0, 0.18215)),
+    "autoencoder": (socket_of(t.Autoencoder), t.Autoencoder("sd1", "/m", "d", 4, 8, 0.0, 0.18215, tiles=t.Tiles(256, 256, 32))),
+    "controlnet": (socket_of(t.ControlNet), t.ControlNet("sd1", "/c", "d", "t2i_adapter")),
+    "image encoder": (socket_of(t.ImageEncoder), t.ImageEncoder("/i", "d")),
+    "image adapter": (socket_of(t.ImageAdapter), t.ImageAdapter("sd1", "/i", "d", fine=True)),
+    "upscaler": (socket_of(t.Upscaler), t.Upscaler("/u", "d", "ESRGAN", 4)),
 }
 
 

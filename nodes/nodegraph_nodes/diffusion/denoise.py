@@ -12,7 +12,13 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
-from nodegraph_nodes.diffusion.predict import Evaluation, guided_denoised, guided_denoised_many, preview_image
+from nodegraph_nodes.diffusion.predict import (
+    Evaluation,
+    guided_denoised,
+    guided_denoised_many,
+    preview_image,
+    prompt_shape,
+)
 from nodegraph_nodes.diffusion.samplers import SAMPLERS, Request, begin, finish, masked_step, run_step, run_steps
 from nodegraph_nodes.pictures import to_preview
 from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
@@ -76,14 +82,14 @@ def denoise_step(
     progress = state.index / schedule.steps
 
     def predict(x: Tensor, point: Point) -> Tensor:
-        return guided_denoised(network, x, point, guidance, progress)
+        return guided_denoised(network, x, point, guidance, progress, context.resident)
 
     after = run_step(SAMPLERS[sampler], state, schedule, predict)
     _show(context, after, schedule, denoiser)
     return after
 
 
-@denoise_step.batched(key=lambda inputs: (inputs.denoiser, inputs.state.x.shape, _prompt_shape(inputs.guidance)))
+@denoise_step.batched(key=lambda inputs: (inputs.denoiser, inputs.state.x.shape, _guidance_shape(inputs.guidance)))
 def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
     """One step of several runs with one network pass per estimate.
 
@@ -104,6 +110,7 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
             return guided_denoised_many(
                 network,
                 [Evaluation(r.x, r.point, call.guidance, call.state.index / call.schedule.steps) for call, r in wanted],
+                calls[0].context.resident,
             )
 
         steps = [masked_step(SAMPLERS[call.sampler], call.state, call.schedule) for call in fit]
@@ -115,11 +122,13 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
     return [results[i] for i in range(len(calls))]
 
 
-def _prompt_shape(guidance: Guidance) -> tuple[object, ...]:
-    """What must agree for prompts to be stacked. A negative prompt of another length keeps a run alone."""
-    negative = guidance.negative
-    shapes = {(c.states.shape, None if c.pooled is None else c.pooled.shape) for c in (guidance.positive, negative) if c}
-    return (guidance.positive.family, *sorted(shapes, key=repr))
+def _guidance_shape(guidance: Guidance) -> tuple[object, ...]:
+    """What must agree for guidances to be evaluated together. A negative prompt of another length keeps a run alone."""
+    parts = (*guidance.positive.parts, *(guidance.negative.parts if guidance.negative else ()))
+    shapes = {prompt_shape(part) for part in parts}
+    controls = tuple(control.network for control in guidance.controls)
+    adapters = tuple(prompt.network for prompt in guidance.image_prompts)
+    return (guidance.positive.family, *sorted(shapes, key=repr), controls, adapters, guidance.concat is None)
 
 
 def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, guidance: Guidance) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -15,6 +15,8 @@ from nodegraph_nodes.diffusion.families import (
     LoadedDenoiser,
     LoadedTextEncoder,
     ModelError,
+    adapt,
+    base_of,
     describe_model,
     load_autoencoder,
     load_denoiser,
@@ -53,21 +55,26 @@ def _told_plainly() -> Iterator[None]:
         raise NodeError(f"The model cannot be loaded: {error}") from None
 
 
-@loader(Denoiser)
+def _adapted(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
+    with _told_plainly():
+        adapt(network, recipe)
+
+
+@loader(Denoiser, base=base_of, adapt=_adapted)
 def denoiser_network(recipe: Denoiser, device: torch.device) -> LoadedDenoiser:
     """A denoiser's network on a device."""
     with _told_plainly():
         return load_denoiser(recipe, device)
 
 
-@loader(TextEncoder)
+@loader(TextEncoder, base=base_of, adapt=_adapted)
 def text_encoder_network(recipe: TextEncoder, device: torch.device) -> LoadedTextEncoder:
     """A text encoder's network and tokenizer on a device."""
     with _told_plainly():
         return load_text_encoder(recipe, device)
 
 
-@loader(Autoencoder)
+@loader(Autoencoder, base=base_of, adapt=_adapted)
 def autoencoder_network(recipe: Autoencoder, device: torch.device) -> LoadedAutoencoder:
     """An autoencoder's network on a device."""
     with _told_plainly():

@@ -4,15 +4,19 @@ Guidance combines raw outputs, as diffusers does, so pictures agree with it; `to
 x = alpha x0 + sigma eps for x0.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Point, Prediction
 
-from .families.loaded import LoadedDenoiser, Prompts
+from .families.loaded import Hints, LoadedDenoiser, Prompts
+
+Resident = Callable[[Any], Any]
+"""A recipe -> its network, loaded."""
 
 
 class Evaluation(NamedTuple):
@@ -39,44 +43,128 @@ def to_denoised(x: Tensor, output: Tensor, prediction: Prediction, point: Point)
     return x - point.sigma * output
 
 
-def guided_denoised(denoiser: LoadedDenoiser, x: Tensor, point: Point, guidance: Guidance, progress: float) -> Tensor:
+class Row(NamedTuple):
+    """One item of a network batch: a prompt of an evaluation."""
+
+    evaluation: Evaluation
+    conditioning: Conditioning
+
+
+def guided_denoised(
+    denoiser: LoadedDenoiser, x: Tensor, point: Point, guidance: Guidance, progress: float, resident: Resident | None = None
+) -> Tensor:
     """The guided x0 estimate [C, h, w] of one run: a network batch of [negative, positive], or the positive alone."""
-    return guided_denoised_many(denoiser, [Evaluation(x, point, guidance, progress)])[0]
+    return guided_denoised_many(denoiser, [Evaluation(x, point, guidance, progress)], resident)[0]
 
 
-def guided_denoised_many(denoiser: LoadedDenoiser, evaluations: Sequence[Evaluation]) -> list[Tensor]:
-    """The guided x0 estimates [C, h, w] of several runs from one network batch; noise levels and guidance may differ.
+def guided_denoised_many(
+    denoiser: LoadedDenoiser, evaluations: Sequence[Evaluation], resident: Resident | None = None
+) -> list[Tensor]:
+    """The guided x0 estimates [C, h, w] of several runs; noise levels and guidance may differ.
 
-    Raises ValueError where latents or prompts of different shapes or families meet.
+    Prompts of one length share a network batch. resident: loads what guidance names beside the denoiser. Raises ValueError
+    where latents of different shapes or prompts of different families meet.
     """
-    rows: list[tuple[Evaluation, Conditioning]] = []
+    rows: list[Row] = []
+    spans: list[tuple[slice, slice]] = []  # of each evaluation's negative and positive prompts among the rows
     for evaluation in evaluations:
-        if is_guided(evaluation.guidance, evaluation.progress):
-            assert evaluation.guidance.negative is not None
-            rows.append((evaluation, evaluation.guidance.negative))
-        rows.append((evaluation, evaluation.guidance.positive))
-    outputs = denoiser.predict(
-        _stacked([e.x for e, _ in rows], "latents"),
-        [e.point.timestep for e, _ in rows],
-        _prompts([c for _, c in rows], denoiser.family),
-    )
-    estimates, row = [], 0
-    for evaluation in evaluations:
-        if is_guided(evaluation.guidance, evaluation.progress):
-            output = combine(outputs[row], outputs[row + 1], evaluation.guidance)
-            row += 2
+        guidance, start = evaluation.guidance, len(rows)
+        if is_guided(guidance, evaluation.progress):
+            assert guidance.negative is not None
+            rows += [Row(evaluation, part) for part in active(guidance.negative, evaluation.progress)]
+        middle = len(rows)
+        rows += [Row(evaluation, part) for part in active(guidance.positive, evaluation.progress)]
+        spans.append((slice(start, middle), slice(middle, len(rows))))
+    outputs = _outputs(denoiser, rows, resident)
+    estimates = []
+    for evaluation, (negative, positive) in zip(evaluations, spans, strict=True):
+        if negative.start == negative.stop:
+            output = joined(outputs[positive], rows[positive])
         else:
-            output = outputs[row]
-            row += 1
+            away = joined(outputs[negative], rows[negative])
+            output = combine(away, joined(outputs[positive], rows[positive], away), evaluation.guidance)
         estimates.append(to_denoised(evaluation.x, output, denoiser.prediction, evaluation.point))
     return estimates
+
+
+def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident | None) -> list[Tensor]:
+    """The network's raw outputs [C, h, w], a row each: one pass for all prompts of one length."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(prompt_shape(row.conditioning), []).append(index)
+    outputs: list[Tensor] = [rows[0].evaluation.x] * len(rows)
+    for indices in groups.values():
+        some = [rows[index] for index in indices]
+        batch = denoiser.predict(
+            _stacked([row.evaluation.x for row in some], "latents"),
+            [row.evaluation.point.timestep for row in some],
+            _prompts([row.conditioning for row in some], denoiser.family),
+            hints_of(some),
+        )
+        for index, output in zip(indices, batch, strict=True):
+            outputs[index] = output
+    return outputs
+
+
+def hints_of(rows: Sequence[Row]) -> Hints:
+    """What steers the rows of a batch beside their prompts."""
+    evaluations = [row.evaluation for row in rows]
+    concat = [each.guidance.concat for each in evaluations if each.guidance.concat is not None]
+    return Hints(
+        progress=tuple(each.progress for each in evaluations),
+        distilled=tuple(each.guidance.distilled for each in evaluations),
+        concat=_stacked(concat, "masked pictures") if len(concat) == len(rows) else None,
+    )
+
+
+def active(conditioning: Conditioning, progress: float) -> list[Conditioning]:
+    """The parts of a prompt that count at this point of a run (start <= progress < end); where none does, its first."""
+    parts = conditioning.parts
+    return [part for part in parts if _counts(part.start, part.end, progress)] or [parts[0]]
+
+
+def joined(outputs: Sequence[Tensor], rows: Sequence[Row], away: Tensor | None = None) -> Tensor:
+    """The outputs [C, h, w] of a prompt's parts as one.
+
+    With a mask at any part: their mean at each place, by weight and mask. Without: the sum of their directions from `away` by
+    weight (Liu et al. 2022, composable diffusion, equation 11); where there is no such output, their mean by weight.
+    """
+    if len(outputs) == 1:
+        return outputs[0]
+    parts = [row.conditioning for row in rows]
+    if all(part.mask is None for part in parts) and away is not None:
+        return away + sum((part.weight * (output - away) for part, output in zip(parts, outputs, strict=True)), start=0 * away)
+    shares = torch.stack([_share(part, outputs[0]) for part in parts])  # [N, 1, h, w]
+    total = shares.sum(0)
+    shares = torch.where(total > 1e-6, shares / total.clamp_min(1e-6), 1 / len(parts))
+    return (torch.stack(list(outputs)) * shares).sum(0)
+
+
+def _share(part: Conditioning, output: Tensor) -> Tensor:
+    """How much a part counts at each place of an output [C, h, w]: [1, h, w]."""
+    if part.mask is None:
+        return output.new_full((1, *output.shape[1:]), part.weight)
+    return part.weight * interpolate(part.mask[None, None].to(output), output.shape[1:], mode="area")[0]
+
+
+def _counts(start: float, end: float, progress: float) -> bool:
+    return start <= progress < end or (progress >= 1 and end >= 1)
+
+
+def prompt_shape(conditioning: Conditioning) -> Hashable:
+    """What must agree for prompts to be stacked."""
+    return (
+        conditioning.states.shape,
+        None if conditioning.pooled is None else conditioning.pooled.shape,
+        tuple(sorted((name, tensor.shape) for name, tensor in conditioning.extra.items())),
+    )
 
 
 def is_guided(guidance: Guidance, progress: float) -> bool:
     """Whether the negative prompt is evaluated at this point of the run (start <= progress < end)."""
     if guidance.negative is None or guidance.scale == 1:
         return False
-    return guidance.start <= progress < guidance.end or (progress >= 1 and guidance.end >= 1)
+    return _counts(guidance.start, guidance.end, progress)
 
 
 def combine(negative: Tensor, positive: Tensor, guidance: Guidance) -> Tensor:
@@ -99,17 +187,19 @@ def preview_image(samples: Tensor, denoiser: Denoiser) -> Tensor:
 
 
 def _prompts(conditionings: Sequence[Conditioning], family: str) -> Prompts:
-    """Stack conditionings along the batch. Raises ValueError for another family's, or for different lengths."""
+    """Stack conditionings of one shape along the batch. Raises ValueError for another family's."""
     for conditioning in conditionings:
         if conditioning.family != family:
             raise ValueError(
                 f"This prompt was encoded for {conditioning.family!r} but the model is {family!r}; "
                 "encode it with the text encoder of the same model."
             )
-    pooled = [c.pooled for c in conditionings if c.pooled is not None]
-    if pooled and len(pooled) != len(conditionings):
-        raise ValueError("Some of these prompts have a pooled vector and some have not; encode them in the same way.")
-    return Prompts(_stacked([c.states for c in conditionings], "prompts"), _stacked(pooled, "prompts") if pooled else None)
+    first = conditionings[0]
+    return Prompts(
+        _stacked([c.states for c in conditionings], "prompts"),
+        None if first.pooled is None else _stacked([c.pooled for c in conditionings if c.pooled is not None], "prompts"),
+        {name: _stacked([c.extra[name] for c in conditionings], "prompts") for name in first.extra},
+    )
 
 
 def _stacked(tensors: Sequence[Tensor], what: str) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
+from .adapting import adapt, base_of
 from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
 from .family import Family, Recipes
-from .loaded import LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
+from .loaded import Hints, LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
 from .precision import compute_dtype, decode_dtype
 from .sd1 import SD1
 from .source import ModelSource
@@ -40,24 +41,28 @@ def describe_model(path: str | Path, digest: str, precision: Precision = "auto")
 def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
     """The network of a recipe, on the device. Raises ModelError."""
     dtype = compute_dtype(recipe.precision, device)
-    return _family_of(recipe).load_denoiser(recipe, torch.device(device), dtype)
+    network = _family_of(recipe).load_denoiser(base_of(recipe), torch.device(device), dtype)
+    adapt(network, recipe)
+    return network
 
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device | str) -> LoadedTextEncoder:
     """The network and tokenizer of a recipe, on the device. Raises ModelError."""
     dtype = compute_dtype(recipe.precision, device)
-    return _family_of(recipe).load_text_encoder(recipe, torch.device(device), dtype)
+    network = _family_of(recipe).load_text_encoder(base_of(recipe), torch.device(device), dtype)
+    adapt(network, recipe)
+    return network
 
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedAutoencoder:
     """The network of a recipe, on the device. Raises ModelError."""
     dtype = decode_dtype(recipe.precision)
-    return _family_of(recipe).load_autoencoder(recipe, torch.device(device), dtype)
+    network = _family_of(recipe).load_autoencoder(base_of(recipe), torch.device(device), dtype)
+    adapt(network, recipe)
+    return network
 
 
 def _family_of(recipe: Denoiser | TextEncoder | Autoencoder) -> Family:
-    if recipe.patches:
-        raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")
     for family in FAMILIES:
         if family.name == recipe.family:
             return family
@@ -68,6 +73,7 @@ __all__ = [
     "FAMILIES",
     "BrokenModel",
     "Family",
+    "Hints",
     "LoadedAutoencoder",
     "LoadedDenoiser",
     "LoadedTextEncoder",
@@ -77,6 +83,8 @@ __all__ = [
     "Prompts",
     "Recipes",
     "UnknownModel",
+    "adapt",
+    "base_of",
     "compute_dtype",
     "decode_dtype",
     "describe_model",

@@ -3,7 +3,9 @@
 Tensors cross these interfaces in float32; inside, a network computes in the dtype it was loaded with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, Self
 
 import torch
@@ -13,10 +15,24 @@ from nodegraph_nodes.types import Conditioning, Prediction
 
 
 class Prompts(NamedTuple):
-    """Conditionings stacked along the batch. states: [B, L, D]; pooled: [B, D] or None."""
+    """Conditionings stacked along the batch. states: [B, L, D]; pooled: [B, P] or None; extra: by name, [B, ...]."""
 
     states: Tensor
     pooled: Tensor | None = None
+    extra: Mapping[str, Tensor] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hints:
+    """What steers a network beside its prompts, stacked along the batch.
+
+    progress: the share of the schedule that each item has done. distilled: the guidance scale that a distilled network is told.
+    concat: [B, C', h, w], the further input channels of an inpainting model.
+    """
+
+    progress: tuple[float, ...]
+    distilled: tuple[float, ...]
+    concat: Tensor | None = None
 
 
 class LoadedDenoiser(Protocol):
@@ -30,7 +46,7 @@ class LoadedDenoiser(Protocol):
 
     def to(self, device: torch.device | str) -> Self: ...
 
-    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts) -> Tensor:
+    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
 
 

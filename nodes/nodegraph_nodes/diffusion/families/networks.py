@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nodegraph_nodes.types import Autoencoder, Denoiser
 
-from .loaded import Prompts, module_bytes
+from .loaded import Hints, Prompts, module_bytes
 
 
 class UNetDenoiser:
@@ -34,9 +34,11 @@ class UNetDenoiser:
         return self
 
     @torch.no_grad()
-    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts) -> Tensor:
+    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
         place = self._place
+        if hints is not None and hints.concat is not None:
+            x = torch.cat([x, hints.concat.to(x)], 1)
         output = self.unet(
             x.to(place),
             torch.tensor(timesteps, device=place.device, dtype=torch.float32),

@@ -1,0 +1,25 @@
+"""One network in memory for all recipes that differ in what can be put on and taken off again: patches, wrapping, tiles."""
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from nodegraph_nodes.types import Autoencoder, Denoiser, TextEncoder
+
+from .errors import ModelError
+
+R = TypeVar("R", Denoiser, TextEncoder, Autoencoder)
+
+
+def base_of(recipe: R) -> R:
+    """The recipe of the network as it is loaded from its file, with nothing put on."""
+    if isinstance(recipe, Denoiser):
+        return replace(recipe, patches=(), wrap="none", tiles=None)
+    if isinstance(recipe, TextEncoder):
+        return replace(recipe, patches=(), embeddings=(), skip=0)
+    return replace(recipe, wrap="none", tiles=None)
+
+
+def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
+    """Make a loaded network what a recipe with the same base says, from whatever it was. Raises ModelError."""
+    if not isinstance(recipe, Autoencoder) and recipe.patches:
+        raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")
