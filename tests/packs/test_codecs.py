@@ -96,6 +96,8 @@ def equal(a: Any, b: Any) -> bool:
         return type(a) is type(b) and all(equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     if isinstance(a, Mapping):
         return isinstance(b, Mapping) and a.keys() == b.keys() and all(equal(a[name], b[name]) for name in a)
+    if isinstance(a, tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(map(equal, a, b))
     return type(a) is type(b) and a == b
 
 
