@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PROMPT ?= a red apple
 SEED ?= 7
+SAMPLE ?= 1
+SAMPLE_SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -26,8 +28,8 @@ $(VENV)/.dev: $(VENV)/.run
 demo: $(VENV)/.run  ## Turn a prompt into a picture: make demo PROMPT="a panda"
 	@$(BIN)/nodegraph run workflows/text_to_image.json --prompt "$(PROMPT)" --seed $(SEED)
 
-test: $(VENV)/.dev  ## Run the tests
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+test: $(VENV)/.dev  ## Run the tests; with SAMPLE=0.4 only that share of the slow ones
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --sample $(SAMPLE) --sample-seed $(SAMPLE_SEED)
 
 check: $(VENV)/.dev  ## Format, lint, types, import rules, tests
 	$(BIN)/ruff format --check
