@@ -8,6 +8,7 @@ from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
+from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
 from nodegraph_nodes.diffusion.masked import masked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import sample_noise
@@ -30,5 +31,8 @@ __all__ = [
     "noise_schedule",
     "partial_steps",
     "sample_noise",
+    "seamless",
     "text_encoder_network",
+    "tile_autoencoder",
+    "tile_denoiser",
 ]

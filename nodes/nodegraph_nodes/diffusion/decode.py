@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from nodegraph import Context, Inputs, NodeError, node
+from nodegraph_nodes.diffusion.tiling import decoded
 from nodegraph_nodes.types import Autoencoder, Image, Latent
 
 
@@ -14,18 +15,26 @@ from nodegraph_nodes.types import Autoencoder, Image, Latent
 def decode(context: Context, autoencoder: Autoencoder, latent: Latent) -> Image:
     """Decode a latent into an image with the autoencoder's decoder."""
     _check_family(autoencoder, latent)
-    image: Image = context.resident(autoencoder).decode(latent.samples[None])[0]
+    network, tiles = context.resident(autoencoder), autoencoder.tiles
+    if tiles is None:
+        image: Image = network.decode(latent.samples[None])[0]
+    else:
+        image = decoded(network, latent.samples[None], autoencoder.downscale, tiles, autoencoder.wrap, context.progress)[0]
     return image.clamp(0, 1)
 
 
-@decode.batched(key=lambda inputs: (inputs.autoencoder, inputs.latent.family, inputs.latent.samples.shape), limit=16)
+@decode.batched(key=lambda inputs: _fits(inputs.autoencoder, inputs.latent), limit=16)
 def decode_many(calls: Sequence[Inputs]) -> list[Image]:
-    """Several latents of one size, in one pass."""
+    """Several latents of one size, in one pass. What is decoded in tiles is large, and stays alone."""
     autoencoder: Autoencoder = calls[0].autoencoder
     _check_family(autoencoder, calls[0].latent)
     samples = torch.stack([call.latent.samples for call in calls])  # [B, C, h, w]
     images = calls[0].context.resident(autoencoder).decode(samples).clamp(0, 1)
     return [image.clone() for image in images]  # apart, so that each can leave memory by itself
+
+
+def _fits(autoencoder: Autoencoder, latent: Latent) -> tuple[object, ...] | None:
+    return None if autoencoder.tiles else (autoencoder, latent.family, latent.samples.shape)
 
 
 def _check_family(autoencoder: Autoencoder, latent: Latent) -> None:

@@ -12,14 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
-from nodegraph_nodes.diffusion.predict import (
-    Evaluation,
-    guided_denoised,
-    guided_denoised_many,
-    preview_image,
-    prompt_shape,
-)
+from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
 from nodegraph_nodes.diffusion.samplers import SAMPLERS, Request, begin, finish, masked_step, run_step, run_steps
+from nodegraph_nodes.diffusion.tiling import estimates
 from nodegraph_nodes.pictures import to_preview
 from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
 
@@ -82,7 +77,7 @@ def denoise_step(
     progress = state.index / schedule.steps
 
     def predict(x: Tensor, point: Point) -> Tensor:
-        return guided_denoised(network, x, point, guidance, progress, context.resident)
+        return estimates(network, denoiser, [Evaluation(x, point, guidance, progress)], context.resident)[0]
 
     after = run_step(SAMPLERS[sampler], state, schedule, predict)
     _show(context, after, schedule, denoiser)
@@ -107,8 +102,9 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
 
         def predict(requests: Sequence[Request]) -> list[Tensor]:
             wanted = [(fit[request.item], request) for request in requests]
-            return guided_denoised_many(
+            return estimates(
                 network,
+                calls[0].denoiser,
                 [Evaluation(r.x, r.point, call.guidance, call.state.index / call.schedule.steps) for call, r in wanted],
                 calls[0].context.resident,
             )

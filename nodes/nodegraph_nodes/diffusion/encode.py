@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nodegraph import Context, NodeError, node
+from nodegraph_nodes.diffusion.tiling import encoded
 from nodegraph_nodes.types import Autoencoder, Image, Latent
 
 
@@ -18,4 +19,8 @@ def encode(context: Context, autoencoder: Autoencoder, image: Image) -> Latent:
             got=f"{width} x {height}",
             hint="Link image/resize_image before it.",
         )
-    return Latent(context.resident(autoencoder).encode(image[None, ..., :3])[0], autoencoder.family)
+    network, pixels, tiles = context.resident(autoencoder), image[None, ..., :3], autoencoder.tiles
+    if tiles is None:
+        return Latent(network.encode(pixels)[0], autoencoder.family)
+    samples = encoded(network, pixels, autoencoder.downscale, tiles, autoencoder.wrap, context.progress)[0]
+    return Latent(samples, autoencoder.family)

@@ -2,6 +2,7 @@
 
 from nodegraph_nodes.image.curve import adjust_curve
 from nodegraph_nodes.image.files import load_image, save_image
+from nodegraph_nodes.image.repeat import repeat_image, roll_image
 from nodegraph_nodes.image.sheet import image_grid
 from nodegraph_nodes.image.show import animate, compare_images, show_image, show_images
 from nodegraph_nodes.image.size import image_size, resize_image
@@ -13,7 +14,9 @@ __all__ = [
     "image_grid",
     "image_size",
     "load_image",
+    "repeat_image",
     "resize_image",
+    "roll_image",
     "save_image",
     "show_image",
     "show_images",

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from nodegraph_nodes.types import Autoencoder, Denoiser, TextEncoder
 
 from .errors import ModelError
+from .wrapping import set_wrap
 
 R = TypeVar("R", Denoiser, TextEncoder, Autoencoder)
 
@@ -21,5 +22,14 @@ def base_of(recipe: R) -> R:
 
 def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
     """Make a loaded network what a recipe with the same base says, from whatever it was. Raises ModelError."""
+    if not isinstance(recipe, TextEncoder):
+        # windows that go over the border see what lies across it; inside one of them there is no border
+        wrap = "none" if recipe.tiles is not None else recipe.wrap
+        if not set_wrap(network.module, wrap) and wrap != "none":
+            raise ModelError(
+                recipe.path,
+                "a transformer knows where the picture's borders are, so its pictures cannot be seamless; tiles that wrap can: "
+                "link diffusion/tile_denoiser after diffusion/seamless.",
+            )
     if not isinstance(recipe, Autoencoder) and recipe.patches:
         raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")

@@ -25,6 +25,10 @@ class UNetDenoiser:
         self._place = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
 
     @property
+    def module(self) -> Any:
+        return self.unet
+
+    @property
     def nbytes(self) -> int:
         return module_bytes(self.unet)
 
@@ -58,6 +62,10 @@ class KLAutoencoder:
         self.shift = recipe.shift
         self.scale = recipe.scale
         self.downscale = recipe.downscale
+
+    @property
+    def module(self) -> Any:
+        return self.vae
 
     @property
     def nbytes(self) -> int:
