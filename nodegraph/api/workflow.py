@@ -21,6 +21,7 @@ from nodegraph.api.paths import shipped
 from nodegraph.api.records import PICTURES, document_in_picture, is_picture
 from nodegraph.api.saving import Saved, save_document
 from nodegraph.api.session import Session, default_session
+from nodegraph.editing import sweep
 from nodegraph.engine import Listener, RunOptions, RunResult
 from nodegraph.graph import (
     Document,
@@ -153,6 +154,14 @@ class Workflow:
         for place, value in values.items():
             set_value(document, place, value)
         return self._with_document(document)
+
+    def sweep(self, axes: Mapping[str, Sequence[Any]], output: str = "") -> Workflow:
+        """A workflow that paints this one for every combination of some inputs' values, on a labelled sheet.
+
+        axes: one to three inputs with their values: across, down, and a sheet each. output: which picture, where there are
+        several. What the pictures share is computed once. Raises InvalidWorkflow.
+        """
+        return self._with_document(sweep(self.linked, self.session.catalog, axes, output))
 
     def with_lock(self, lock: Mapping[str, Any]) -> Workflow:
         """The same workflow with the lock that a run of it made (`result.document.lock`)."""

@@ -129,6 +129,49 @@ def run(
     raise typer.Exit(run_command(options))
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="The workflow's own inputs are options too, for what all pictures share.",
+)
+def sweep(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A workflow, or a picture that carries one.")],
+    x: Annotated[
+        list[str], typer.Option("--x", metavar="NAME=VALUES", help="Across: seed=1,2,3 or seed=1..5 or scale=2..8:2.")
+    ],
+    y: Annotated[list[str] | None, typer.Option("--y", metavar="NAME=VALUES", help="Down.")] = None,
+    z: Annotated[list[str] | None, typer.Option("--z", metavar="NAME=VALUES", help="A sheet for each value.")] = None,
+    of: Annotated[str, typer.Option("--of", metavar="OUTPUT", help="Which output's picture, where there are several.")] = "",
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Save the sweep as a workflow as well.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where sheets go.")] = Path("outputs"),
+    json: Json = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and run nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
+    batched: Annotated[
+        bool, typer.Option("--batched", help="Compute what fits together at once: faster, and equal to about 1e-3 only.")
+    ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Accept the secrets, files, permissions and packs that the workflow uses.")
+    ] = False,
+    data: Data = None,
+    models: Models = None,
+) -> None:
+    """Paint a workflow for every combination of some inputs' values, on labelled sheets.
+
+    An axis that is given twice has one value each time, commas and all: --x "prompt=a cat, asleep" --x "prompt=a dog".
+    """
+    from nodegraph.cli.run import RunOptions, run_command
+    from nodegraph.cli.sweep import Sweep
+
+    options = RunOptions(
+        *(file, context.args, [], [], out, json, False, plan, quiet, data, models or []),
+        batched=batched,
+        trust=trust,
+        sweep=Sweep((x, y or [], z or []), of, save),
+    )
+    raise typer.Exit(run_command(options))
+
+
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A workflow.")], json: Json = False, data: Data = None

@@ -22,6 +22,7 @@ from nodegraph.cli.migrate import tell_changes
 from nodegraph.cli.plan import looking, show_plan
 from nodegraph.cli.report import Outcome, in_order, report
 from nodegraph.cli.show import print_json, refuse, stderr
+from nodegraph.cli.sweep import Sweep, swept
 from nodegraph.cli.verify import check_lock_place, digesting, lock_in_words, note_json, put_lock, show_notes
 from nodegraph.graph import node_spec
 from nodegraph.graph.values import describe_schema
@@ -52,6 +53,7 @@ class RunOptions:
     locked: bool = False
     server: str | None = None
     detach: bool = False
+    sweep: Sweep | None = None
 
 
 def run_command(options: RunOptions) -> int:
@@ -90,6 +92,8 @@ def cancelled(options: RunOptions, interrupts: Interrupts) -> int:
 
 def _run(options: RunOptions, session: Session) -> int:
     workflow, paths = configured(options.file, options.inputs, options.settings, session)
+    if options.sweep is not None:
+        workflow = swept(workflow, options.sweep, paths)
     check_answers(options, workflow)
     ask_for_consent(workflow, options.trust, paths, None if options.json else stderr())
     notes = _check_lock(options, workflow)

@@ -1,6 +1,6 @@
 """Changing documents: pure functions from documents to documents.
 
-Comparing two, applying and undoing what differs, merging three; extracting a subgraph and putting it back.
+Comparing two, applying and undoing what differs, merging three; extracting a subgraph and putting it back; sweeps.
 """
 
 from nodegraph.editing.apply import apply
@@ -9,6 +9,7 @@ from nodegraph.editing.extract import Extracted, extract
 from nodegraph.editing.inline import Inlined, inline
 from nodegraph.editing.merge import Conflict, Merged, merge
 from nodegraph.editing.shapes import ABSENT
+from nodegraph.editing.sweep import sweep
 
 __all__ = [
     "ABSENT",
@@ -24,4 +25,5 @@ __all__ = [
     "inline",
     "inverse",
     "merge",
+    "sweep",
 ]

@@ -42,7 +42,7 @@ Asker = Callable[[Question], Awaitable[int]]
 
 
 def _load_directly(recipe: Any) -> Any:
-    raise LookupError(f"This context loads no models: pass Context(resident=...) to run on {type(recipe).__name__}.")
+    raise LookupError(f"This context loads no models: pass Context(load=...) to run on {type(recipe).__name__}.")
 
 
 def _no_picture(value: Any) -> Artifact | None:

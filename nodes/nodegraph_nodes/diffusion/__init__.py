@@ -6,6 +6,7 @@ The library: `schedules` (noise processes and their spacings), `samplers` (solve
 
 from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
+from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
@@ -30,6 +31,7 @@ __all__ = [
     "masked_latent",
     "noise_schedule",
     "partial_steps",
+    "perceptual_distance",
     "sample_noise",
     "seamless",
     "text_encoder_network",

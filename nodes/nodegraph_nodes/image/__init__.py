@@ -2,6 +2,8 @@
 
 from nodegraph_nodes.image.curve import adjust_curve
 from nodegraph_nodes.image.files import load_image, save_image
+from nodegraph_nodes.image.labels import contact_sheet, labelled_grid
+from nodegraph_nodes.image.measure import compare_metadata, image_difference, image_histogram, measure_images
 from nodegraph_nodes.image.repeat import repeat_image, roll_image
 from nodegraph_nodes.image.sheet import image_grid
 from nodegraph_nodes.image.show import animate, compare_images, show_image, show_images
@@ -11,9 +13,15 @@ __all__ = [
     "adjust_curve",
     "animate",
     "compare_images",
+    "compare_metadata",
+    "contact_sheet",
+    "image_difference",
     "image_grid",
+    "image_histogram",
     "image_size",
+    "labelled_grid",
     "load_image",
+    "measure_images",
     "repeat_image",
     "resize_image",
     "roll_image",

@@ -17,7 +17,7 @@ Channel = Literal["rgb", "red", "green", "blue", "luma"]
 STRAIGHT: Curve = [(0.0, 0.0), (1.0, 1.0)]
 """Changes nothing."""
 
-_LUMA = (0.2126, 0.7152, 0.0722)
+LUMA = (0.2126, 0.7152, 0.0722)
 """ITU-R BT.709, item 3.2: how much of the luma each channel is; sRGB has its primaries."""
 
 
@@ -44,7 +44,7 @@ def adjust_curve(
     if channel == "rgb":
         colors.copy_(along(curve, colors))
     elif channel == "luma":
-        luma = colors @ torch.tensor(_LUMA).to(colors)
+        luma = colors @ torch.tensor(LUMA).to(colors)
         colors.add_((along(curve, luma) - luma)[..., None])
     else:
         plane = colors[..., ("red", "green", "blue").index(channel)]
