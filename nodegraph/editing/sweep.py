@@ -146,7 +146,7 @@ def _nodes(
     type_: str, given: Mapping[str, Any], axes: Sequence[Axis]
 ) -> tuple[dict[str, NodeEntry], dict[str, list[int]], dict[str, str]]:
     """The nodes of a sweep, where they lie, and its outputs: pictures, and for every sheet a list, a grid and a file."""
-    across, down, deep = (*axes, *[Axis("", (None,))] * (3 - len(axes)))
+    across, down, deep = [*axes, *[Axis("", (None,))] * 3][:3]
     nodes: dict[str, NodeEntry] = {}
     layout: dict[str, list[int]] = {}
     sheets: dict[str, str] = {}
