@@ -12,7 +12,7 @@ from nodegraph_nodes.diffusion.guidance import guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
 from nodegraph_nodes.diffusion.masked import masked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
-from nodegraph_nodes.diffusion.noise import sample_noise
+from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
 from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
 
@@ -29,6 +29,7 @@ __all__ = [
     "guidance",
     "load_model",
     "masked_latent",
+    "noise_like",
     "noise_schedule",
     "partial_steps",
     "perceptual_distance",

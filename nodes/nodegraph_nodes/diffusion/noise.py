@@ -28,3 +28,9 @@ def sample_noise(denoiser: Denoiser, seed: Seed = 0, width: Pixels | None = None
             )
     shape = (denoiser.latent_channels, sizes["height"] // denoiser.downscale, sizes["width"] // denoiser.downscale)
     return Latent(initial_noise(seed, shape), denoiser.family)
+
+
+@node(category="diffusion/noise")
+def noise_like(latent: Latent, seed: Seed = 0) -> Latent:
+    """Sample noise of another latent's shape: for a second pass over a picture whose size was computed."""
+    return Latent(initial_noise(seed, latent.samples.shape), latent.family)
