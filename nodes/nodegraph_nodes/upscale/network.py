@@ -52,7 +52,7 @@ class LoadedUpscaler:
         if self.channels == 1:  # one plane at a time
             planes = pixels.flatten(0, 1)[:, None]
             made: Tensor = self._descriptor(planes.to(place)).float()
-            return made[:, 0].unflatten(0, pixels.shape[:2]).clamp(0, 1)
+            return made.reshape(*pixels.shape[:2], *made.shape[2:]).clamp(0, 1)
         made = self._descriptor(pixels.to(place)).float()
         return made.clamp(0, 1)
 
