@@ -48,7 +48,7 @@ SCHEDULES: Mapping[str, tuple[str, ...]] = {
     "sgm uniform": ("sgm_uniform", "simple"),
     "kl optimal": ("kl_optimal", "karras"),
     "align your steps": ("align_your_steps", "karras"),
-    "beta": ("beta", "normal"),
+    "beta": ("beta_sigma", "beta"),
     "turbo": ("turbo", "simple"),
 }
 _OWN_KARRAS = frozenset({"dpm++ 2m", "dpm++ sde", "dpm++ 2s a", "dpm2", "dpm2 a", "dpm++ 2m sde", "dpm++ 3m sde"})

@@ -1,4 +1,4 @@
-"""The samplers against diffusers' schedulers (with the packages that those lack put in), and k-diffusion's formulas written out.
+"""The samplers against diffusers' schedulers (with what they lack put in), and k-diffusion's formulas written out.
 
 The network is a function that any prediction makes sense of: what is compared is the solver.
 """
@@ -22,8 +22,16 @@ from tiny_models import BETAS
 from torch import Tensor
 
 from nodegraph_nodes.diffusion.predict import to_denoised
-from nodegraph_nodes.diffusion.samplers import SAMPLERS, begin, initial_noise, run_step, sampler_of, step_noise
-from nodegraph_nodes.diffusion.samplers import multistep, stochastic
+from nodegraph_nodes.diffusion.samplers import (
+    SAMPLERS,
+    begin,
+    initial_noise,
+    multistep,
+    run_step,
+    sampler_of,
+    step_noise,
+    stochastic,
+)
 from nodegraph_nodes.diffusion.samplers import ode as ode_solvers
 from nodegraph_nodes.diffusion.schedules import custom_schedule, make_process, make_schedule
 from nodegraph_nodes.types import NoiseProcess, Point, Prediction, Schedule
@@ -259,9 +267,7 @@ def fit_for(sampler: str, schedule: Schedule) -> Schedule:
     return replace(schedule, alpha=schedule.alpha[:-1], sigma=schedule.sigma[:-1], timestep=schedule.timestep[:-1])
 
 
-@pytest.mark.parametrize(
-    ("prediction", "name"), [("epsilon", "normal"), ("v", "karras"), ("v", "beta_time"), ("flow", "custom")]
-)
+@pytest.mark.parametrize(("prediction", "name"), [("epsilon", "normal"), ("v", "karras"), ("v", "beta"), ("flow", "custom")])
 @pytest.mark.parametrize("sampler", ORACLES)
 def test_a_sampler_gives_the_latents_of_diffusers(sampler, name, prediction, monkeypatch):
     schedule = fit_for(sampler, schedule_of(name, prediction))

@@ -39,7 +39,7 @@ SCHEDULES = {
     "simple": "simple",
     "sgm_uniform": "sgm_uniform",
     "ddim_uniform": "ddim_uniform",
-    "beta": "beta_time",
+    "beta": "beta",
     "kl_optimal": "kl_optimal",
 }
 _RANDOM = frozenset(

@@ -17,7 +17,7 @@ Level = Annotated[
     Field(
         gt=0,
         le=100_000,
-        description="For karras, (poly)exponential, beta and kl_optimal: sigma / alpha, or t of a flow model (up to 1). "
+        description="For karras, (poly)exponential, beta_sigma and kl_optimal: sigma / alpha, or t of a flow model (up to 1). "
         "Empty: the model's.",
     ),
 ]
@@ -36,12 +36,12 @@ def noise_schedule(
             "sgm_uniform",
             "ddim_uniform",
             "beta",
-            "beta_time",
+            "beta_sigma",
             "kl_optimal",
         ],
         Field(
             description="How the steps are spread: evenly in time (normal, simple, sgm_uniform, ddim_uniform), denser towards "
-            "the end (karras, exponential, polyexponential, kl_optimal), or at both ends (beta in noise level, beta_time in time)."
+            "the end (karras, exponential, polyexponential, kl_optimal), or at both ends (beta by time, beta_sigma by level)."
         ),
     ] = "normal",
     steps: Annotated[int, Field(ge=1, le=1000)] = 20,

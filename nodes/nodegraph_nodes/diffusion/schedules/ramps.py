@@ -38,9 +38,10 @@ def polyexponential(low: float, high: float, steps: int, shape: Shape) -> Array:
     return np.exp(np.log(low) + left * (np.log(high) - np.log(low)))
 
 
-def beta(low: float, high: float, steps: int, shape: Shape) -> Array:
+def beta_sigma(low: float, high: float, steps: int, shape: Shape) -> Array:
     """Levels at quantiles of the beta distribution (after Lee et al. 2024, who space times so). diffusers: use_beta_sigmas."""
-    return low + beta_quantile(1 - np.linspace(0, 1, steps), BETA_SHAPE, BETA_SHAPE) * (high - low)
+    levels: Array = low + beta_quantile(1 - np.linspace(0, 1, steps), BETA_SHAPE, BETA_SHAPE) * (high - low)
+    return levels
 
 
 def kl_optimal(low: float, high: float, steps: int, shape: Shape) -> Array:

@@ -33,8 +33,8 @@ SCHEDULES: Mapping[str, Spacing] = {
     "simple": Spacing(times.simple, times.flow_even),
     "sgm_uniform": Spacing(times.sgm_uniform, times.flow_even),
     "ddim_uniform": Spacing(times.ddim_uniform, times.flow_even),
-    "beta": _ramp(ramps.beta),
-    "beta_time": Spacing(times.beta_time, times.flow_beta_time),
+    "beta": Spacing(times.beta, times.flow_beta),
+    "beta_sigma": _ramp(ramps.beta_sigma),
     "kl_optimal": Spacing(ramps.on_variance_preserving(ramps.kl_optimal), ramps.flow_kl_optimal),
 }
 
@@ -76,5 +76,5 @@ def custom_schedule(process: Process, levels: Sequence[float], family: str) -> S
 
 
 def _schedule(name: str, process: Process, levels: Levels, family: str) -> Schedule:
-    alpha, sigma = process.alpha_sigma(levels.level)
-    return Schedule(name, family, *map(torch.from_numpy, (alpha, sigma, levels.timestep)), process.parameters)
+    alpha, sigma, timestep = map(torch.from_numpy, (*process.alpha_sigma(levels.level), levels.timestep))
+    return Schedule(name, family, alpha, sigma, timestep, process.parameters)

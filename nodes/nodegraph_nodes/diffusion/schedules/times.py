@@ -41,7 +41,7 @@ def ddim_uniform(process: VariancePreserving, steps: int, shape: Shape) -> Level
     return Levels(process.sigma_hat_at(timesteps), timesteps)
 
 
-def beta_time(process: VariancePreserving, steps: int, shape: Shape) -> Levels:
+def beta(process: VariancePreserving, steps: int, shape: Shape) -> Levels:
     """Timesteps at quantiles of the beta distribution (Lee et al. 2024): dense at both ends, then clean.
 
     The shares 1, 1 - 1/N ... 1/N, as ComfyUI's "beta" takes them, without its rounding to whole timesteps.
@@ -55,7 +55,7 @@ def flow_even(process: RectifiedFlow, steps: int, shape: Shape) -> Levels:
     return Levels(t, process.timestep_at(t))
 
 
-def flow_beta_time(process: RectifiedFlow, steps: int, shape: Shape) -> Levels:
+def flow_beta(process: RectifiedFlow, steps: int, shape: Shape) -> Levels:
     """t at quantiles of the beta distribution, then 0."""
     t = np.append(beta_quantile(_shares(steps), BETA_SHAPE, BETA_SHAPE), 0.0)
     return Levels(t, process.timestep_at(t))
