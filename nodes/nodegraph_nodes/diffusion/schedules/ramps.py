@@ -35,7 +35,8 @@ def exponential(low: float, high: float, steps: int, shape: Shape) -> Array:
 def polyexponential(low: float, high: float, steps: int, shape: Shape) -> Array:
     """log sigma falls with the rho-th power of what is left of the steps (k-diffusion); rho = 1 is `exponential`."""
     left = np.linspace(1, 0, steps) ** shape.rho_or(1.0)
-    return np.exp(np.log(low) + left * (np.log(high) - np.log(low)))
+    levels: Array = np.exp(np.log(low) + left * (np.log(high) - np.log(low)))
+    return levels
 
 
 def beta_sigma(low: float, high: float, steps: int, shape: Shape) -> Array:
