@@ -36,6 +36,8 @@ from nodegraph_nodes.diffusion.samplers import ode as ode_solvers
 from nodegraph_nodes.diffusion.schedules import custom_schedule, make_process, make_schedule
 from nodegraph_nodes.types import NoiseProcess, Point, Prediction, Schedule
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # diffusers' tables through numpy
+
 SEED, STEPS, SHAPE = 7, 8, (2, 6, 6)
 TOLERANCE = 1e-4
 WORDS = {"epsilon": "epsilon", "v": "v_prediction", "flow": "flow_prediction"}
