@@ -16,6 +16,7 @@ from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_networ
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
 from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
+from nodegraph_nodes.diffusion.tune import tune_denoiser
 
 __all__ = [
     "autoencoder_network",
@@ -42,4 +43,5 @@ __all__ = [
     "text_encoder_network",
     "tile_autoencoder",
     "tile_denoiser",
+    "tune_denoiser",
 ]

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
+from nodegraph_nodes.diffusion.families.compiling import attention_by
 from nodegraph_nodes.diffusion.finite import latent_problem, step_problem
 from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
 from nodegraph_nodes.diffusion.samplers import Request, begin, finish, masked_step, run_step, run_steps, sampler_of
@@ -108,7 +109,8 @@ def denoise_step(
     def predict(x: Tensor, point: Point) -> Tensor:
         return estimates(network, denoiser, [Evaluation(x, point, guidance, progress)], context.resident)[0]
 
-    after = run_step(sampler_of(sampler, eta), state, schedule, predict)
+    with attention_by(denoiser.attention):
+        after = run_step(sampler_of(sampler, eta), state, schedule, predict)
     if problem := step_problem(after.x, sampler, after.index, schedule.steps):
         raise problem
     _show(context, after, schedule, denoiser)
@@ -141,7 +143,8 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
             )
 
         steps = [masked_step(sampler_of(call.sampler, call.eta), call.state, call.schedule) for call in fit]
-        after = iter(run_steps(steps, predict))
+        with attention_by(calls[0].denoiser.attention):
+            after = iter(run_steps(steps, predict))
         for i, call in enumerate(calls):
             if i not in results:
                 state = next(after)
