@@ -23,7 +23,7 @@ def set_compiled(module: nn.Module, mode: Compiled, backend: str = "inductor") -
     if module.__dict__.get(_MODE, "off") == mode:
         return
     module.__dict__[_MODE] = mode
-    module._compiled_call_impl = None  # type: ignore[assignment]
+    module._compiled_call_impl = None
     if mode == "off":
         return
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("nodegraph") / "compiled"))
@@ -45,7 +45,7 @@ def _guarded(module: nn.Module, compiled: Callable[..., Any]) -> Callable[..., A
         except (BackendCompilerFailed, TorchDynamoException, InductorError) as error:
             reason = " ".join(str(error).strip().split("\n")[:2])
             _LOG.warning("The network cannot be compiled and runs as it is: %s", reason)
-            module._compiled_call_impl = None  # type: ignore[assignment]
+            module._compiled_call_impl = None
             return module(*arguments, **more)
 
     return call

@@ -100,6 +100,6 @@ def _loose_bytes(module: nn.Module, blocks: list[nn.Module]) -> int:
 def _unhook(block: nn.Module) -> None:
     """Take diffusers' hooks off again; its registry has no call for a whole tree."""
     for part in block.modules():
-        registry = part.__dict__.get("_diffusers_hook")
-        for name in [] if registry is None else list(registry.hooks):
+        registry: Any = part.__dict__.get("_diffusers_hook")
+        for name in list(registry.hooks) if registry is not None else ():
             registry.remove_hook(name, recurse=False)
