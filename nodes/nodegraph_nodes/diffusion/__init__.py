@@ -9,8 +9,9 @@ from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_st
 from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
+from nodegraph_nodes.diffusion.inpaint import inpaint_guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
-from nodegraph_nodes.diffusion.masked import masked_latent
+from nodegraph_nodes.diffusion.masked import masked_content, masked_latent, unmasked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
@@ -27,7 +28,9 @@ __all__ = [
     "encode_prompt",
     "finish_denoise",
     "guidance",
+    "inpaint_guidance",
     "load_model",
+    "masked_content",
     "masked_latent",
     "noise_like",
     "noise_schedule",
@@ -38,4 +41,5 @@ __all__ = [
     "text_encoder_network",
     "tile_autoencoder",
     "tile_denoiser",
+    "unmasked_latent",
 ]
