@@ -23,7 +23,7 @@ _AROUND = ((-1, 0), (1, 0), (0, -1), (0, 1))
 class Patches(NamedTuple):
     """The patches that reach into a hole. rows, columns: their centres [N]; cells: the rows and columns [N, P] of their pixels.
 
-    offsets: of a patch's pixels from its centre, down and to the right [P]. index: [H, W], the number of the patch around each
+    offsets: of a patch's pixels from its centre, down and to the right [P]. numbers: [H, W], the number of the patch around each
     pixel, or -1. sources: bool [H, W], the centres of whole patches outside the hole.
     """
 
@@ -31,7 +31,7 @@ class Patches(NamedTuple):
     columns: Tensor
     cells: tuple[Tensor, Tensor]
     offsets: tuple[Tensor, Tensor]
-    index: Tensor
+    numbers: Tensor
     sources: Tensor
 
 
@@ -83,25 +83,25 @@ def _patches(hole: Tensor) -> Patches:
     sources = torch.zeros_like(hole)
     sources[_REACH : height - _REACH, _REACH : width - _REACH] = True
     rows, columns = touched.nonzero(as_tuple=True)
-    index = torch.full((height, width), -1)
-    index[rows, columns] = torch.arange(len(rows))
+    numbers = torch.full((height, width), -1)
+    numbers[rows, columns] = torch.arange(len(rows))
     down, right = (side.flatten() for side in torch.meshgrid(*[torch.arange(-_REACH, _REACH + 1)] * 2, indexing="ij"))
     cells = (  # beyond the border a picture goes on as it is there
         (rows[:, None] + down).clamp(0, height - 1),
         (columns[:, None] + right).clamp(0, width - 1),
     )
-    return Patches(rows, columns, cells, (down, right), index, sources & ~touched)
+    return Patches(rows, columns, cells, (down, right), numbers, sources & ~touched)
 
 
 def _searched(patches: Patches, estimate: Tensor, matches: Matches, generator: torch.Generator) -> Matches:
     """Better matches in a changed picture: those of neighbours, and random ones nearer and nearer by."""
-    height, width = patches.index.shape
+    height, width = patches.numbers.shape
     everywhere = torch.arange(len(patches.rows))
     matches = matches._replace(distance=_differences(patches, estimate, everywhere, matches.rows, matches.columns))
     for step in (8, 4, 2, 1):
         for down, right in _AROUND:  # what fits a neighbour fits, shifted, here too
             at = (patches.rows + down * step).clamp(0, height - 1), (patches.columns + right * step).clamp(0, width - 1)
-            theirs = patches.index[at]
+            theirs = patches.numbers[at]
             rows, columns = matches.rows[theirs] - down * step, matches.columns[theirs] - right * step
             matches = _better(patches, estimate, matches, rows, columns, theirs >= 0)
     radius = max(height, width)
@@ -114,7 +114,7 @@ def _searched(patches: Patches, estimate: Tensor, matches: Matches, generator: t
 
 def _better(patches: Patches, estimate: Tensor, matches: Matches, rows: Tensor, columns: Tensor, good: Tensor) -> Matches:
     """The matches, with those proposed (rows, columns [N]) that are good, whole patches, and more alike."""
-    height, width = patches.index.shape
+    height, width = patches.numbers.shape
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
     (among,) = (good & patches.sources[rows, columns]).nonzero(as_tuple=True)
     distance = _differences(patches, estimate, among, rows[among], columns[among])
