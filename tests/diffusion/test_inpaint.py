@@ -33,7 +33,7 @@ from nodegraph_nodes.diffusion.families import Recipes, describe_model, load_aut
 from nodegraph_nodes.diffusion.families.networks import UNetDenoiser
 from nodegraph_nodes.diffusion.samplers import initial_noise
 from nodegraph_nodes.mask import ellipse_mask
-from nodegraph_nodes.types import Conditioning, Guidance, Latent
+from nodegraph_nodes.types import Conditioning, Guidance, Latent, Tiles
 
 STEPS, SEED = 6, 3
 TOLERANCE = 2 / 255
@@ -194,6 +194,19 @@ def test_opaque_pictures_with_an_alpha_channel_are_encoded_and_transparent_ones_
     with pytest.raises(NodeError, match="does not fit") as caught:
         encode(model.context, model.recipes.autoencoder, PICTURE[:, :63])
     assert "image/fit_to_multiple" in str(caught.value.hint)
+
+
+def test_the_masked_picture_is_encoded_in_tiles_where_the_autoencoder_says_so(model: Model) -> None:
+    whole = model.guidance().concat
+    tiled = replace(model.recipes.autoencoder, tiles=Tiles(32, 32, 16))
+    context = Context(load={**model.networks, tiled: model.networks[model.recipes.autoencoder]}.__getitem__)
+    found = inpaint_guidance(context, model.guidance(), tiled, PICTURE, MASK).concat
+    assert found is not None
+    assert whole is not None
+    assert torch.equal(found[0], whole[0])
+    assert (found - whole).abs().max() > 0  # this tiny encoder sees further than a tile
+    wanted = encode(context, tiled, torch.where(MASK[..., None] >= 0.5, 0.5, PICTURE)).samples
+    assert torch.equal(found[1:], wanted)
 
 
 # ---- what a masked run begins with, and gives ----

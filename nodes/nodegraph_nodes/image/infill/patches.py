@@ -23,8 +23,8 @@ _AROUND = ((-1, 0), (1, 0), (0, -1), (0, 1))
 class Patches(NamedTuple):
     """The patches that reach into a hole. rows, columns: their centres [N]; cells: the rows and columns [N, P] of their pixels.
 
-    offsets: of a patch's pixels from its centre, down and to the right [P]. numbers: [H, W], the number of the patch around each
-    pixel, or -1. sources: bool [H, W], the centres of whole patches outside the hole.
+    offsets: of a patch's pixels from its centre, down and to the right [P]. numbers: [H, W], of the patch around each pixel,
+    or -1. sources: bool [H, W], the centres of whole patches outside the hole.
     """
 
     rows: Tensor
