@@ -64,10 +64,9 @@ def _at_size(image: Tensor, hole: Tensor, generator: torch.Generator) -> tuple[T
     first = torch.randint(len(rows), (len(patches.rows),), generator=generator)
     matches = Matches(rows[first], columns[first], torch.zeros(0))
     estimate, known = _from_half(image, hole, generator)
-    if known is None:
-        steps, radius, turns = (8, 4, 2, 1), max(height, width), _FIRST_TURNS
-    else:
-        steps, radius, turns = (1,), _NEAR, _FURTHER_TURNS
+    steps, radius, turns = [8, 4, 2, 1], max(height, width), _FIRST_TURNS
+    if known is not None:
+        steps, radius, turns = [1], _NEAR, _FURTHER_TURNS
         rows, columns = known[:, patches.rows, patches.columns].unbind(0)
         good = (rows >= 0) & patches.sources[rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
         matches = Matches(torch.where(good, rows, matches.rows), torch.where(good, columns, matches.columns), matches.distance)
