@@ -10,8 +10,9 @@ from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
 from nodegraph_nodes.diffusion.handing_over import hand_over, hand_over_latent
+from nodegraph_nodes.diffusion.inpaint import inpaint_guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
-from nodegraph_nodes.diffusion.masked import masked_latent
+from nodegraph_nodes.diffusion.masked import masked_content, masked_latent, unmasked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
@@ -32,7 +33,9 @@ __all__ = [
     "guidance",
     "hand_over",
     "hand_over_latent",
+    "inpaint_guidance",
     "load_model",
+    "masked_content",
     "masked_latent",
     "noise_like",
     "noise_schedule",
@@ -44,4 +47,5 @@ __all__ = [
     "tile_autoencoder",
     "tile_denoiser",
     "tune_denoiser",
+    "unmasked_latent",
 ]
