@@ -4,6 +4,7 @@ The library: `schedules` (noise processes and their spacings), `samplers` (solve
 (network output -> guided x0 estimate), `families` (architectures and their networks).
 """
 
+from nodegraph_nodes.diffusion.control import apply_control, control_network, load_controlnet
 from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
 from nodegraph_nodes.diffusion.distance import perceptual_distance
@@ -17,8 +18,10 @@ from nodegraph_nodes.diffusion.prompt import encode_prompt
 from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
 
 __all__ = [
+    "apply_control",
     "autoencoder_network",
     "begin_denoise",
+    "control_network",
     "decode",
     "denoise",
     "denoise_step",
@@ -27,6 +30,7 @@ __all__ = [
     "encode_prompt",
     "finish_denoise",
     "guidance",
+    "load_controlnet",
     "load_model",
     "masked_latent",
     "noise_like",

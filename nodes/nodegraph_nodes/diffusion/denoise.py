@@ -122,9 +122,8 @@ def _guidance_shape(guidance: Guidance) -> tuple[object, ...]:
     """What must agree for guidances to be evaluated together. A negative prompt of another length keeps a run alone."""
     parts = (*guidance.positive.parts, *(guidance.negative.parts if guidance.negative else ()))
     shapes = {prompt_shape(part) for part in parts}
-    controls = tuple(control.network for control in guidance.controls)
     adapters = tuple(prompt.network for prompt in guidance.image_prompts)
-    return (guidance.positive.family, *sorted(shapes, key=repr), controls, adapters, guidance.concat is None)
+    return (guidance.positive.family, *sorted(shapes, key=repr), adapters, guidance.concat is None)
 
 
 def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, guidance: Guidance) -> None:

@@ -4,8 +4,8 @@ Guidance combines raw outputs, as diffusers does, so pictures agree with it; `to
 x = alpha x0 + sigma eps for x0.
 """
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,10 +13,8 @@ from torch.nn.functional import interpolate
 
 from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Point, Prediction
 
-from .families.loaded import Hints, LoadedDenoiser, Prompts
-
-Resident = Callable[[Any], Any]
-"""A recipe -> its network, loaded."""
+from .families.loaded import Hints, LoadedDenoiser, Prompts, Residuals
+from .steering import Resident, Steered, counts, residuals_of
 
 
 class Evaluation(NamedTuple):
@@ -44,10 +42,11 @@ def to_denoised(x: Tensor, output: Tensor, prediction: Prediction, point: Point)
 
 
 class Row(NamedTuple):
-    """One item of a network batch: a prompt of an evaluation."""
+    """One item of a network batch: a prompt of an evaluation. positive: or one that it leads away from."""
 
     evaluation: Evaluation
     conditioning: Conditioning
+    positive: bool = True
 
 
 def guided_denoised(
@@ -71,7 +70,7 @@ def guided_denoised_many(
         guidance, start = evaluation.guidance, len(rows)
         if is_guided(guidance, evaluation.progress):
             assert guidance.negative is not None
-            rows += [Row(evaluation, part) for part in active(guidance.negative, evaluation.progress)]
+            rows += [Row(evaluation, part, positive=False) for part in active(guidance.negative, evaluation.progress)]
         middle = len(rows)
         rows += [Row(evaluation, part) for part in active(guidance.positive, evaluation.progress)]
         spans.append((slice(start, middle), slice(middle, len(rows))))
@@ -95,18 +94,18 @@ def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident |
     outputs: list[Tensor] = [rows[0].evaluation.x] * len(rows)
     for indices in groups.values():
         some = [rows[index] for index in indices]
-        batch = denoiser.predict(
-            _stacked([row.evaluation.x for row in some], "latents"),
-            [row.evaluation.point.timestep for row in some],
-            _prompts([row.conditioning for row in some], denoiser.family),
-            hints_of(some),
-        )
+        x = _stacked([row.evaluation.x for row in some], "latents")
+        prompts = _prompts([row.conditioning for row in some], denoiser.family)
+        timesteps = [row.evaluation.point.timestep for row in some]
+        steered = [Steered(row.evaluation.guidance.controls, row.evaluation.progress, row.positive) for row in some]
+        residuals = residuals_of(steered, x, timesteps, prompts, denoiser.family, resident)
+        batch = denoiser.predict(x, timesteps, prompts, hints_of(some, residuals))
         for index, output in zip(indices, batch, strict=True):
             outputs[index] = output
     return outputs
 
 
-def hints_of(rows: Sequence[Row]) -> Hints:
+def hints_of(rows: Sequence[Row], residuals: Residuals | None = None) -> Hints:
     """What steers the rows of a batch beside their prompts."""
     evaluations = [row.evaluation for row in rows]
     concat = [each.guidance.concat for each in evaluations if each.guidance.concat is not None]
@@ -114,13 +113,14 @@ def hints_of(rows: Sequence[Row]) -> Hints:
         progress=tuple(each.progress for each in evaluations),
         distilled=tuple(each.guidance.distilled for each in evaluations),
         concat=_stacked(concat, "masked pictures") if len(concat) == len(rows) else None,
+        residuals=residuals,
     )
 
 
 def active(conditioning: Conditioning, progress: float) -> list[Conditioning]:
     """The parts of a prompt that count at this point of a run (start <= progress < end); where none does, its first."""
     parts = conditioning.parts
-    return [part for part in parts if _counts(part.start, part.end, progress)] or [parts[0]]
+    return [part for part in parts if counts(part.start, part.end, progress)] or [parts[0]]
 
 
 def joined(outputs: Sequence[Tensor], rows: Sequence[Row], away: Tensor | None = None) -> Tensor:
@@ -147,10 +147,6 @@ def _share(part: Conditioning, output: Tensor) -> Tensor:
     return part.weight * interpolate(part.mask[None, None].to(output), output.shape[1:], mode="area")[0]
 
 
-def _counts(start: float, end: float, progress: float) -> bool:
-    return start <= progress < end or (progress >= 1 and end >= 1)
-
-
 def prompt_shape(conditioning: Conditioning) -> Hashable:
     """What must agree for prompts to be stacked."""
     return (
@@ -164,7 +160,7 @@ def is_guided(guidance: Guidance, progress: float) -> bool:
     """Whether the negative prompt is evaluated at this point of the run (start <= progress < end)."""
     if guidance.negative is None or guidance.scale == 1:
         return False
-    return _counts(guidance.start, guidance.end, progress)
+    return counts(guidance.start, guidance.end, progress)
 
 
 def combine(negative: Tensor, positive: Tensor, guidance: Guidance) -> Tensor:

@@ -20,7 +20,7 @@ class UNetDenoiser:
     def __init__(self, recipe: Denoiser, unet: Any) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
-        self.unet = _ready(unet)
+        self.unet = for_inference(unet)
         self._takes_pooled = unet.config.class_embed_type is not None
         self._place = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
 
@@ -48,9 +48,33 @@ class UNetDenoiser:
             torch.tensor(timesteps, device=place.device, dtype=torch.float32),
             prompts.states.to(place),
             class_labels=prompts.pooled.to(place) if self._takes_pooled and prompts.pooled is not None else None,
+            added_cond_kwargs=added_conditions(self.unet.config, prompts, place),
+            **_residuals(hints, place),
             return_dict=False,
         )[0]
         return output.float().contiguous()  # type: ignore[no-any-return]
+
+
+def added_conditions(config: Any, prompts: Prompts, place: Tensor) -> dict[str, Tensor] | None:
+    """What XL's networks are told beside the prompt (Podell et al. 2023, section 2.2): it as a whole, and sizes."""
+    if config.addition_embed_type != "text_time":
+        return None
+    assert prompts.pooled is not None
+    return {"text_embeds": prompts.pooled.to(place), "time_ids": prompts.extra["time_ids"].to(place.device)}
+
+
+def _residuals(hints: Hints | None, place: Tensor) -> dict[str, Any]:
+    """What control networks add, as diffusers' U-Net takes it."""
+    if hints is None or hints.residuals is None:
+        return {}
+    down, mid, inside = hints.residuals
+    taken: dict[str, Any] = {}
+    if mid is not None:
+        taken["down_block_additional_residuals"] = tuple(each.to(place) for each in down)
+        taken["mid_block_additional_residual"] = mid.to(place)
+    if inside:
+        taken["down_intrablock_additional_residuals"] = [each.to(place) for each in inside]  # emptied by the U-Net
+    return taken
 
 
 class KLAutoencoder:
@@ -58,7 +82,7 @@ class KLAutoencoder:
 
     def __init__(self, recipe: Autoencoder, vae: Any) -> None:
         self.family = recipe.family
-        self.vae = _ready(vae)
+        self.vae = for_inference(vae)
         self.shift = recipe.shift
         self.scale = recipe.scale
         self.downscale = recipe.downscale
@@ -102,6 +126,6 @@ class KLAutoencoder:
         return ((raw - self.shift) * self.scale).contiguous()  # type: ignore[no-any-return]
 
 
-def _ready(network: Any) -> Any:
+def for_inference(network: Any) -> Any:
     """For inference. Channels-last weights: 6% faster U-Net steps and 15% faster decoding on an AVX-512 CPU."""
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
