@@ -73,7 +73,7 @@ def test_every_shipped_workflow_runs_and_is_canonical(file: Path, session: nodeg
 def test_a_workflow_whose_model_is_not_there_says_which_one_is_missing(name: str, session: nodegraph.Session) -> None:
     file = WORKFLOWS / f"{name}.json"
     assert "not come along" in json.loads(file.read_text("utf-8"))["description"]
-    with pytest.raises(nodegraph.InvalidWorkflow, match="There is no model '.+'. There are: starter"):
+    with pytest.raises(nodegraph.InvalidWorkflow, match=r"There is no model '.+'\. There are: starter"):
         nodegraph.load(file, session).run()
 
 
