@@ -29,7 +29,8 @@ from nodegraph_nodes.diffusion.families import (
 from nodegraph_nodes.diffusion.predict import Evaluation, guided_denoised, guided_denoised_many
 from nodegraph_nodes.diffusion.samplers import SAMPLERS, begin, finish, initial_noise, run_step
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
-from nodegraph_nodes.types import Control, ControlNet, Guidance
+from nodegraph_nodes.diffusion.tiling import estimates
+from nodegraph_nodes.types import Control, ControlNet, Guidance, Tiles
 
 SEED, STEPS, SCALE = 3, 5, 5.0
 PROMPT, NEGATIVE = "a red apple", "blurry"
@@ -52,6 +53,7 @@ class Stage:
         for name, network in self.networks.items():
             network.save_pretrained(root / name)
         recipes = describe_model(root / "model", "digest")
+        self.recipe = recipes.denoiser
         self.denoiser = load_denoiser(recipes.denoiser, "cpu")
         self.autoencoder = load_autoencoder(recipes.autoencoder, "cpu")
         self.positive, self.negative = load_text_encoder(recipes.text_encoder, "cpu").encode([PROMPT, NEGATIVE])
@@ -286,7 +288,7 @@ def test_balance_weakens_the_finer_layers_and_control_spares_the_negative_prompt
     found = {}
     for balance in ("balanced", "prompt", "control"):
         controls = (stage.control(balance=balance, strength=0.5),)
-        rows = [Steered(controls, 0.0, positive=False), Steered(controls, 0.0, positive=True)]
+        rows = [Steered(controls, 0.0, negative=True), Steered(controls, 0.0, negative=False)]
         found[balance] = residuals_of(rows, x, [500.0, 500.0], prompts, "sd1", stage.resident)
     layers = len(found["balanced"].down)
     for i, (balanced, prompt, control) in enumerate(zip(*(found[b].down for b in found), strict=True)):
@@ -323,6 +325,25 @@ def test_rows_with_different_pictures_strengths_ranges_masks_and_networks_equal_
         (alone,) = guided_denoised_many(stage.denoiser, [evaluation], stage.resident)
         assert far(mine, alone) < 1e-4 * alone.abs().max()
         assert (far(mine, without) > 1e-2) == (number not in (2, 3))
+
+
+def test_each_window_of_a_tiled_run_sees_its_part_of_the_control_picture(stage):
+    """Written out for two windows of 8 x 8 positions side by side, with a picture that has to be cut to size first."""
+    picture = control_picture(height=100, width=128)
+    guidance = stage.guidance(replace(stage.control(), image=picture))
+    whole = Evaluation(
+        initial_noise(1, (4, 8, 16)), make_schedule("normal", stage.process, STEPS, "sd1").point(1), guidance, 0.2
+    )
+    tiled = replace(stage.recipe, tiles=Tiles(64, 64, 0))
+    (ours,) = estimates(stage.denoiser, tiled, [whole], stage.resident)
+    halves = []
+    for left in (0, 8):
+        part = picture[18:82, 8 * left : 8 * left + 64]
+        seen = replace(guidance, controls=(replace(stage.control(), image=part),))
+        halves += guided_denoised_many(
+            stage.denoiser, [whole._replace(x=whole.x[:, :, left : left + 8], guidance=seen)], stage.resident
+        )
+    assert far(ours, torch.cat(halves, 2)) < 1e-3 * ours.abs().max()
 
 
 def test_a_control_of_another_family_is_refused(stage):

@@ -24,7 +24,7 @@ from nodegraph_nodes.image import (
     scribble,
     shuffle_content,
     soft_edge,
-    tile,
+    tile_resample,
 )
 from nodegraph_nodes.image.filters import blurred, luma, regions, slopes, sobel, thickened
 from nodegraph_nodes.image.tones import from_lab, to_lab
@@ -40,7 +40,7 @@ ALL: dict[str, Callable[[Tensor], Tensor]] = {
     "scribble": scribble,
     "shuffle_content": shuffle_content,
     "soft_edge": soft_edge,
-    "tile": tile,
+    "tile_resample": tile_resample,
 }
 
 
@@ -358,9 +358,11 @@ def test_a_tile_keeps_the_means_of_its_blocks_and_equals_pillow() -> None:
     blocks = image.view(8, 4, 12, 4, 3).mean((1, 3))
     assert np.abs(np.asarray(small) - blocks.numpy() * 255).max() <= 1.2
     # pillow's bicubic has a = -0.5, torch's -0.75: between smooth values both say nearly the same
-    assert np.abs(np.asarray(small.resize((48, 32), Pillow.Resampling.BICUBIC)) - tile(image).numpy() * 255).mean() < 1.5
-    assert torch.allclose(tile(image, factor=1.0), image, atol=1e-6)
-    assert tile(image).var() < image.var() / 4
+    assert (
+        np.abs(np.asarray(small.resize((48, 32), Pillow.Resampling.BICUBIC)) - tile_resample(image).numpy() * 255).mean() < 1.5
+    )
+    assert torch.allclose(tile_resample(image, factor=1.0), image, atol=1e-6)
+    assert tile_resample(image).var() < image.var() / 4
 
 
 def test_shuffling_keeps_the_colours_and_follows_the_seed() -> None:

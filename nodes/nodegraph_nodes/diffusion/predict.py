@@ -42,11 +42,11 @@ def to_denoised(x: Tensor, output: Tensor, prediction: Prediction, point: Point)
 
 
 class Row(NamedTuple):
-    """One item of a network batch: a prompt of an evaluation. positive: or one that it leads away from."""
+    """One item of a network batch: a prompt of an evaluation. negative: it is what the evaluation is guided away from."""
 
     evaluation: Evaluation
     conditioning: Conditioning
-    positive: bool = True
+    negative: bool = False
 
 
 def guided_denoised(
@@ -70,7 +70,7 @@ def guided_denoised_many(
         guidance, start = evaluation.guidance, len(rows)
         if is_guided(guidance, evaluation.progress):
             assert guidance.negative is not None
-            rows += [Row(evaluation, part, positive=False) for part in active(guidance.negative, evaluation.progress)]
+            rows += [Row(evaluation, part, True) for part in active(guidance.negative, evaluation.progress)]
         middle = len(rows)
         rows += [Row(evaluation, part) for part in active(guidance.positive, evaluation.progress)]
         spans.append((slice(start, middle), slice(middle, len(rows))))
@@ -97,7 +97,7 @@ def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident |
         x = _stacked([row.evaluation.x for row in some], "latents")
         prompts = _prompts([row.conditioning for row in some], denoiser.family)
         timesteps = [row.evaluation.point.timestep for row in some]
-        steered = [Steered(row.evaluation.guidance.controls, row.evaluation.progress, row.positive) for row in some]
+        steered = [Steered(row.evaluation.guidance.controls, row.evaluation.progress, row.negative) for row in some]
         residuals = residuals_of(steered, x, timesteps, prompts, denoiser.family, resident)
         batch = denoiser.predict(x, timesteps, prompts, hints_of(some, residuals))
         for index, output in zip(indices, batch, strict=True):
@@ -113,6 +113,7 @@ def hints_of(rows: Sequence[Row], residuals: Residuals | None = None) -> Hints:
         progress=tuple(each.progress for each in evaluations),
         distilled=tuple(each.guidance.distilled for each in evaluations),
         concat=_stacked(concat, "masked pictures") if len(concat) == len(rows) else None,
+        negative=tuple(row.negative for row in rows),
         residuals=residuals,
     )
 

@@ -22,11 +22,11 @@ _SOFT_INSIDE = (0.25, 0.62, 0.825, 1.0)
 
 
 class Steered(NamedTuple):
-    """The controls of one row of a batch. progress: how far its run is, 0..1; positive: it is of the positive prompt."""
+    """The controls of one row of a batch. progress: how far its run is, 0..1; negative: it is of the negative prompt."""
 
     controls: tuple[Control, ...]
     progress: float
-    positive: bool
+    negative: bool
 
 
 class _Use(NamedTuple):
@@ -60,10 +60,10 @@ def residuals_of(
         if resident is None:
             raise ValueError("There are control pictures, but nothing that loads their networks.")
         network: LoadedControl = resident(recipe)
-        uses = [use for use in uses if rows[use.row].positive or not _spares_negative(network, use.control)]
+        uses = [use for use in uses if not rows[use.row].negative or not _spares_negative(network, use.control)]
         if not uses:
             continue
-        found = _evaluated(network, uses, x, timesteps, prompts)
+        found = _evaluated(network, uses, rows, x, timesteps, prompts)
         total = _added(total, _placed(_weighed(found, uses), uses, len(rows)))
     return total
 
@@ -82,7 +82,12 @@ def _spares_negative(network: LoadedControl, control: Control) -> bool:
 
 
 def _evaluated(
-    network: LoadedControl, uses: Sequence[_Use], x: Tensor, timesteps: Sequence[float], prompts: Prompts
+    network: LoadedControl,
+    uses: Sequence[_Use],
+    rows: Sequence[Steered],
+    x: Tensor,
+    timesteps: Sequence[float],
+    prompts: Prompts,
 ) -> Residuals:
     """What a network adds for each use, at full strength."""
     index = torch.tensor([use.row for use in uses], device=x.device)
@@ -99,6 +104,7 @@ def _evaluated(
             None if prompts.pooled is None else prompts.pooled[index.to(prompts.pooled.device)],
             {name: tensor[index.to(tensor.device)] for name, tensor in prompts.extra.items()},
         ),
+        [rows[use.row].negative for use in uses],
         torch.stack([sized[id(use.control.image), use.control.fit] for use in uses]),
     )
 

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Tiles, Wrap
+from nodegraph_nodes.types import Conditioning, Denoiser, Fit, Guidance, Tiles, Wrap
 
 from .families.loaded import LoadedAutoencoder, LoadedDenoiser
 from .predict import Evaluation, Resident, guided_denoised_many
+from .steering import fitted
 
 _AT_ONCE = 8
 """Windows in one batch: a step's memory is that of so many small pictures, however large the whole is."""
@@ -115,9 +116,9 @@ def _guidance(guidance: Guidance, window: Window, size: tuple[int, int], scale: 
     def mask(whole: Tensor | None) -> Tensor | None:
         return None if whole is None else cut(_resized(whole[None], size)[0], window)
 
-    def picture(whole: Tensor) -> Tensor:  # [H, W, C]
-        fine = _resized(whole.movedim(-1, 0), (size[0] * scale, size[1] * scale))
-        return cut(fine, window.times(scale)).movedim(0, -1)
+    def picture(whole: Tensor, fit: Fit) -> Tensor:  # [H, W, C]
+        fine = fitted(whole, size[0] * scale, size[1] * scale, fit)
+        return cut(fine.movedim(-1, 0), window.times(scale)).movedim(0, -1)
 
     def prompt(whole: Conditioning) -> Conditioning:
         return replace(whole, mask=mask(whole.mask), others=tuple(map(prompt, whole.others)))
@@ -126,7 +127,7 @@ def _guidance(guidance: Guidance, window: Window, size: tuple[int, int], scale: 
         guidance,
         positive=prompt(guidance.positive),
         negative=None if guidance.negative is None else prompt(guidance.negative),
-        controls=tuple(replace(c, image=picture(c.image), mask=mask(c.mask)) for c in guidance.controls),
+        controls=tuple(replace(c, image=picture(c.image, c.fit), mask=mask(c.mask)) for c in guidance.controls),
         image_prompts=tuple(replace(p, mask=mask(p.mask)) for p in guidance.image_prompts),
         concat=None if guidance.concat is None else cut(guidance.concat, window),
     )

@@ -4,8 +4,9 @@ from nodegraph_nodes.image.curve import adjust_curve
 from nodegraph_nodes.image.edges import canny, lineart, scribble, soft_edge
 from nodegraph_nodes.image.files import load_image, save_image
 from nodegraph_nodes.image.labels import contact_sheet, labelled_grid
-from nodegraph_nodes.image.layout import color_regions, normal_from_depth, shuffle_content, tile
+from nodegraph_nodes.image.layout import color_regions, normal_from_depth, shuffle_content, tile_resample
 from nodegraph_nodes.image.measure import compare_metadata, image_difference, image_histogram, measure_images
+from nodegraph_nodes.image.layout import color_regions, normal_from_depth, shuffle_content, tile_resample
 from nodegraph_nodes.image.repeat import repeat_image, roll_image
 from nodegraph_nodes.image.sheet import image_grid
 from nodegraph_nodes.image.show import animate, compare_images, show_image, show_images
@@ -40,5 +41,5 @@ __all__ = [
     "show_images",
     "shuffle_content",
     "soft_edge",
-    "tile",
+    "tile_resample",
 ]

@@ -37,7 +37,7 @@ def normal_from_depth(
 
 
 @node(category="image/preprocess")
-def tile(
+def tile_resample(
     image: Image,
     factor: Annotated[float, Field(ge=1, le=64, description="How much smaller the picture becomes on the way.")] = 4.0,
 ) -> Image:

@@ -151,14 +151,16 @@ class ControlNetwork:
         return height * self._downscale, width * self._downscale
 
     @torch.no_grad()
-    def residuals(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, pictures: Tensor) -> Residuals:
+    def residuals(
+        self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, negative: Sequence[bool], pictures: Tensor
+    ) -> Residuals:
         place = self._place
         down, mid = self.network(
             x.to(place),
             torch.tensor(timesteps, device=place.device, dtype=torch.float32),
             prompts.states.to(place),
             controlnet_cond=_with_channels(pictures, self.network.config.conditioning_channels).to(place),
-            added_cond_kwargs=added_conditions(self.network.config, prompts, place),
+            added_cond_kwargs=added_conditions(self.network.config, self._downscale, x, prompts, negative, place),
             return_dict=False,
         )
         if self.positive_only:
@@ -194,7 +196,9 @@ class AdapterNetwork:
         return _up(height * self._downscale, self._multiple), _up(width * self._downscale, self._multiple)
 
     @torch.no_grad()
-    def residuals(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, pictures: Tensor) -> Residuals:
+    def residuals(
+        self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, negative: Sequence[bool], pictures: Tensor
+    ) -> Residuals:
         pictures = _with_channels(pictures, self.network.config.in_channels)
         return Residuals(inside=tuple(each.float() for each in self.network(pictures.to(self._place))))
 

@@ -38,12 +38,14 @@ class Hints:
     """What steers a network beside its prompts, stacked along the batch.
 
     progress: the share of the schedule that each item has done. distilled: the guidance scale that a distilled network is told.
-    concat: [B, C', h, w], the further input channels of an inpainting model. residuals: what control networks add inside.
+    concat: [B, C', h, w], the further input channels of an inpainting model. negative: which items are negative prompts; none
+    given means that none is. residuals: what control networks add inside.
     """
 
     progress: tuple[float, ...]
     distilled: tuple[float, ...]
     concat: Tensor | None = None
+    negative: tuple[bool, ...] = ()
     residuals: Residuals | None = None
 
 
@@ -76,8 +78,13 @@ class LoadedControl(Protocol):
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels of the pictures that go with latents of a height and width."""
 
-    def residuals(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, pictures: Tensor) -> Residuals:
-        """What it adds for latents x [B, C, h, w] and pictures [B, H, W, 3], 0..1, at full strength."""
+    def residuals(
+        self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, negative: Sequence[bool], pictures: Tensor
+    ) -> Residuals:
+        """What it adds for latents x [B, C, h, w] and pictures [B, H, W, 3], 0..1, at full strength.
+
+        negative: which prompts are negative ones.
+        """
 
 
 class LoadedTextEncoder(Protocol):
