@@ -30,7 +30,7 @@ from nodegraph_nodes.diffusion.predict import Evaluation, guided_denoised, guide
 from nodegraph_nodes.diffusion.samplers import SAMPLERS, begin, finish, initial_noise, run_step
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
 from nodegraph_nodes.diffusion.tiling import estimates
-from nodegraph_nodes.types import Control, ControlNet, Guidance, Tiles
+from nodegraph_nodes.types import Control, ControlNet, Denoiser, Guidance, Tiles
 
 SEED, STEPS, SCALE = 3, 5, 5.0
 PROMPT, NEGATIVE = "a red apple", "blurry"
@@ -344,6 +344,24 @@ def test_each_window_of_a_tiled_run_sees_its_part_of_the_control_picture(stage):
             stage.denoiser, [whole._replace(x=whole.x[:, :, left : left + 8], guidance=seen)], stage.resident
         )
     assert far(ours, torch.cat(halves, 2)) < 1e-3 * ours.abs().max()
+
+
+@pytest.mark.parametrize("name", ["one", "adapter"])
+def test_where_a_picture_wraps_its_controls_see_across_the_border(stage, name):
+    """Moved round by half a picture, everything gives the same, moved round."""
+    recipe, control = replace(stage.recipe, wrap="x"), stage.control(name)
+    seamless = load_denoiser(recipe, "cpu")
+    point = make_schedule("normal", stage.process, STEPS, "sd1").point(1)
+
+    def estimate(x: Tensor, image: Tensor, of: Denoiser) -> Tensor:
+        guidance = stage.guidance(replace(control, image=image))
+        return estimates(seamless, of, [Evaluation(x, point, guidance, 0.2)], stage.resident)[0]
+
+    x, moved = initial_noise(1, (4, 8, 8)), control.image.roll(32, 1)
+    straight = estimate(x, control.image, recipe)
+    assert far(estimate(x.roll(4, 2), moved, recipe).roll(-4, 2), straight) < 1e-3 * straight.abs().max()
+    bordered = estimate(x, control.image, stage.recipe)  # the denoiser alone wraps
+    assert far(estimate(x.roll(4, 2), moved, stage.recipe).roll(-4, 2), bordered) > 1e-2 * straight.abs().max()
 
 
 def test_a_control_of_another_family_is_refused(stage):

@@ -6,17 +6,18 @@ Denoising is MultiDiffusion (Bar-Tal et al. 2023, equation 5). Where a picture w
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from nodegraph_nodes.types import Conditioning, Denoiser, Fit, Guidance, Tiles, Wrap
+from nodegraph_nodes.types import Conditioning, ControlNet, Denoiser, Fit, Guidance, Tiles, Wrap
 
 from .families.loaded import LoadedAutoencoder, LoadedDenoiser
-from .predict import Evaluation, Resident, guided_denoised_many
-from .steering import fitted
+from .families.wrapping import set_wrap
+from .predict import Evaluation, guided_denoised_many
+from .steering import Resident, fitted
 
 _AT_ONCE = 8
 """Windows in one batch: a step's memory is that of so many small pictures, however large the whole is."""
@@ -92,6 +93,7 @@ def estimates(
     network: LoadedDenoiser, denoiser: Denoiser, evaluations: Sequence[Evaluation], resident: Resident | None = None
 ) -> list[Tensor]:
     """The guided x0 estimates [C, h, w] of several runs, in tiles where the recipe says so."""
+    resident = resident and _wrapping(resident, "none" if denoiser.tiles else denoiser.wrap)
     if denoiser.tiles is None:
         return guided_denoised_many(network, evaluations, resident)
     scale, tiles = denoiser.downscale, denoiser.tiles
@@ -104,6 +106,18 @@ def estimates(
         parts += guided_denoised_many(network, wanted[start : start + _AT_ONCE], resident)
     count = len(places)
     return [blend(parts[i * count : (i + 1) * count], places, height, width, overlap) for i in range(len(evaluations))]
+
+
+def _wrapping(resident: Resident, wrap: Wrap) -> Resident:
+    """Control networks see across the picture's border where the denoiser does."""
+
+    def found(recipe: Any) -> Any:
+        network = resident(recipe)
+        if isinstance(recipe, ControlNet):
+            set_wrap(network.module, wrap)
+        return network
+
+    return found
 
 
 def _in_window(evaluation: Evaluation, window: Window, scale: int) -> Evaluation:

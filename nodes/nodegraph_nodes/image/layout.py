@@ -33,7 +33,8 @@ def normal_from_depth(
     """
     right, down = slopes(relief * luma(flat(depth)), sigma)
     normal = torch.stack([-right, down if green == "up" else -down, torch.ones_like(right)])
-    return (normal / normal.norm(dim=0) / 2 + 0.5).clamp(0, 1).movedim(0, -1).contiguous()
+    unit: Tensor = normal / normal.norm(dim=0)
+    return (unit / 2 + 0.5).clamp(0, 1).movedim(0, -1).contiguous()
 
 
 @node(category="image/preprocess")
@@ -122,4 +123,4 @@ def _settled(centres: Tensor, colours: Tensor) -> Tensor:
 
 def _nearest(colours: Tensor, centres: Tensor) -> Tensor:
     """The number of the nearest centre for each colour, [N]."""
-    return torch.cat([((part[:, None] - centres[None]) ** 2).sum(2).argmin(1) for part in colours.split(_SAMPLE)])
+    return torch.cat([((part[:, None] - centres[None]) ** 2).sum(2).argmin(1) for part in torch.split(colours, _SAMPLE)])

@@ -139,6 +139,10 @@ class ControlNetwork:
         self._place = next(network.parameters())
 
     @property
+    def module(self) -> Any:
+        return self.network
+
+    @property
     def nbytes(self) -> int:
         return module_bytes(self.network)
 
@@ -181,6 +185,10 @@ class AdapterNetwork:
         # One for XL speaks first to the level below the top one.
         self._downscale = config.downscale_factor // (2 if config.adapter_type == "full_adapter_xl" else 1)
         self._place = next(network.parameters())
+
+    @property
+    def module(self) -> Any:
+        return self.network
 
     @property
     def nbytes(self) -> int:

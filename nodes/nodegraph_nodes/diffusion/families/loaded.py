@@ -71,6 +71,9 @@ class LoadedControl(Protocol):
     positive_only: bool
 
     @property
+    def module(self) -> nn.Module: ...
+
+    @property
     def nbytes(self) -> int: ...
 
     def to(self, device: torch.device | str) -> Self: ...
