@@ -6,7 +6,6 @@ from nodegraph_nodes.image.files import load_image, save_image
 from nodegraph_nodes.image.labels import contact_sheet, labelled_grid
 from nodegraph_nodes.image.layout import color_regions, normal_from_depth, shuffle_content, tile_resample
 from nodegraph_nodes.image.measure import compare_metadata, image_difference, image_histogram, measure_images
-from nodegraph_nodes.image.layout import color_regions, normal_from_depth, shuffle_content, tile_resample
 from nodegraph_nodes.image.repeat import repeat_image, roll_image
 from nodegraph_nodes.image.sheet import image_grid
 from nodegraph_nodes.image.show import animate, compare_images, show_image, show_images
