@@ -88,11 +88,19 @@ class Conditioning:
         return (self, *self.others)
 
 
+Fit = Literal["stretch", "contain", "cover"]
+"""How a picture comes to another size: contain: as large as fits inside; cover: fills it and is cut at the centre."""
+
+Balance = Literal["balanced", "prompt", "control"]
+"""Whose word counts more, that of the prompt or that of the control picture."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Control:
     """A picture that steers a run through a network of its own. image: [H, W, 3]; mask: [H, W], where it counts.
 
-    strength 0 is off. start..end: the share of the schedule during which it counts.
+    strength 0 is off. start..end: the share of the schedule during which it counts. fit: how the picture comes to the size of
+    the one that is made. balance: "prompt" and "control" weaken the finer layers, "control" leaves the negative prompt alone.
     """
 
     network: "ControlNet"
@@ -101,6 +109,8 @@ class Control:
     start: float = 0.0
     end: float = 1.0
     mask: Tensor | None = None
+    fit: Fit = "cover"
+    balance: Balance = "balanced"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

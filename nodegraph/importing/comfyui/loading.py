@@ -15,13 +15,14 @@ _HOPS = 8
 
 def load_checkpoint(draft: Draft) -> None:
     model = draft.add("model", "diffusion/load_model")
-    draft.take(f"{model}.model", "ckpt_name", otherwise="", convert=partial(_model_name, draft))
+    draft.take(f"{model}.model", "ckpt_name", otherwise="", convert=partial(model_name, draft))
     for slot, output in enumerate(("denoiser", "text_encoder", "autoencoder")):
         draft.output(slot, f"{model}.{output}")
     draft.publish("model", "Model", "ckpt_name")
 
 
-def _model_name(draft: Draft, name: object) -> object:
+def model_name(draft: Draft, name: object) -> object:
+    """A model's file as we name it, with notes on what differs."""
     if not isinstance(name, str):
         return name
     path = name.replace("\\", "/")

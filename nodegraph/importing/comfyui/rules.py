@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nodegraph.importing.comfyui import images, loading, masks, sampling, stretches, values
+from nodegraph.importing.comfyui import controls, images, loading, masks, sampling, stretches, values
 from nodegraph.importing.comfyui.draft import Rule
 from nodegraph.importing.comfyui.sizes import EMPTY
 
@@ -15,12 +15,14 @@ RULES: Mapping[str, Rule] = {
     # models and prompts
     "CheckpointLoaderSimple": loading.load_checkpoint,
     "CLIPTextEncode": loading.encode_text,
+    "ControlNetLoader": controls.load_controlnet,
     # sampling
     "KSampler": sampling.ksampler,
     "KSamplerAdvanced": stretches.ksampler_advanced,
     "SamplerCustom": sampling.sampler_custom,
     "SamplerCustomAdvanced": sampling.sampler_custom_advanced,
     # pictures
+    "Canny": controls.canny,
     "GetImageSize": images.image_size,
     "ImageScale": images.scale_image,
     "ImageScaleBy": images.scale_image_by,
@@ -56,5 +58,9 @@ RULES: Mapping[str, Rule] = {
     "StringReplace": values.replace_text,
 }
 
-PARTS = EMPTY | {"BasicGuider", "BasicScheduler", "CFGGuider", "ConditioningZeroOut", "KSamplerSelect", "RandomNoise"}
+PARTS = (
+    EMPTY
+    | controls.APPLIES
+    | {"BasicGuider", "BasicScheduler", "CFGGuider", "ConditioningZeroOut", "KSamplerSelect", "RandomNoise"}
+)
 """Classes that have no node of ours: those that read them take their values in, and only for others a placeholder stays."""

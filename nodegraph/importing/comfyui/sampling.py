@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from nodegraph.importing.comfyui.controls import add_controls, behind_controls
 from nodegraph.importing.comfyui.draft import Draft, Unmappable, number, whole
 from nodegraph.importing.comfyui.sizes import EMPTY, PictureSize, batch_of, picture_size, set_noise_size
 from nodegraph.importing.comfyui.source import SourceNode
@@ -136,20 +137,22 @@ def add_guidance(draft: Draft, sampling: Sampling) -> str:
     """The guidance node of a run."""
     guider = sampling.guider
     guidance = draft.add("guidance", "diffusion/guidance")
-    draft.take(f"{guidance}.positive", "positive" if sampling.guided else "conditioning", of=guider, value=False)
+    prompts = behind_controls(draft, guider, "positive" if sampling.guided else "conditioning")
+    (positive_of, positive), (negative_of, negative_name) = prompts.positive, prompts.negative
+    draft.take(f"{guidance}.positive", positive, of=positive_of, value=False)
     if not sampling.guided:
         draft.set(f"{guidance}.scale", 1.0)
-        return _told_the_mask(draft, guider, "conditioning", guidance)
+        return add_controls(draft, _told_the_mask(draft, positive_of, positive, guidance), prompts.controls)
     draft.take(f"{guidance}.scale", "cfg", of=guider, otherwise=8.0)
     draft.publish("guidance_scale", "Guidance scale", "cfg", of=guider)
-    negative = draft.scope.wiring.origin(guider, "negative")
+    negative = draft.scope.wiring.origin(negative_of, negative_name)
     unguided = not draft.linked("cfg", guider) and number(draft.value("cfg", 8.0, of=guider)) == 1
     if unguided and negative is not None and negative.type == "ConditioningZeroOut":
         draft.note("at a guidance scale of 1 the negative prompt (ConditioningZeroOut) is not used, and was left out")
-        draft.absorb("negative", of=guider)
+        draft.absorb(negative_name, of=negative_of)
     else:
-        draft.take(f"{guidance}.negative", "negative", of=guider, value=False)
-    return _told_the_mask(draft, guider, "positive", guidance)
+        draft.take(f"{guidance}.negative", negative_name, of=negative_of, value=False)
+    return add_controls(draft, _told_the_mask(draft, positive_of, positive, guidance), prompts.controls)
 
 
 def _told_the_mask(draft: Draft, guider: SourceNode, prompt: str, guidance: str) -> str:

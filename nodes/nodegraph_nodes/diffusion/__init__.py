@@ -4,6 +4,7 @@ The library: `schedules` (noise processes and their spacings), `samplers` (solve
 (network output -> guided x0 estimate), `families` (architectures and their networks).
 """
 
+from nodegraph_nodes.diffusion.control import apply_control, control_network, load_controlnet
 from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
 from nodegraph_nodes.diffusion.distance import perceptual_distance
@@ -20,8 +21,10 @@ from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, 
 from nodegraph_nodes.diffusion.tune import tune_denoiser
 
 __all__ = [
+    "apply_control",
     "autoencoder_network",
     "begin_denoise",
+    "control_network",
     "custom_schedule",
     "decode",
     "denoise",
@@ -34,6 +37,7 @@ __all__ = [
     "hand_over",
     "hand_over_latent",
     "inpaint_guidance",
+    "load_controlnet",
     "load_model",
     "masked_content",
     "masked_latent",

@@ -160,9 +160,8 @@ def _guidance_shape(guidance: Guidance) -> tuple[object, ...]:
     prompts = (guidance.positive, guidance.negative, guidance.empty)
     parts = [part for prompt in prompts if prompt is not None for part in prompt.parts]
     shapes = {prompt_shape(part) for part in parts}
-    controls = tuple(control.network for control in guidance.controls)
     adapters = tuple(prompt.network for prompt in guidance.image_prompts)
-    return (guidance.positive.family, *sorted(shapes, key=repr), controls, adapters, guidance.concat is None)
+    return (guidance.positive.family, *sorted(shapes, key=repr), adapters, guidance.concat is None)
 
 
 def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, guidance: Guidance) -> None:

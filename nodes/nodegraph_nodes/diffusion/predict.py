@@ -4,8 +4,8 @@ Guidance combines raw outputs, as diffusers does, so pictures agree with it; `to
 x = alpha x0 + sigma eps for x0.
 """
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,10 +14,8 @@ from torch.nn.functional import interpolate
 from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Point, Prediction
 
 from .combine import combine, in_range, is_guided, scale_at, thresholded
-from .families.loaded import Hints, LoadedDenoiser, Prompts
-
-Resident = Callable[[Any], Any]
-"""A recipe -> its network, loaded."""
+from .families.loaded import Hints, LoadedDenoiser, Prompts, Residuals
+from .steering import Resident, Steered, residuals_of
 
 
 class Evaluation(NamedTuple):
@@ -45,10 +43,11 @@ def to_denoised(x: Tensor, output: Tensor, prediction: Prediction, point: Point)
 
 
 class Row(NamedTuple):
-    """One item of a network batch: a prompt of an evaluation."""
+    """One item of a network batch: a prompt of an evaluation. negative: it is what the evaluation is guided away from."""
 
     evaluation: Evaluation
     conditioning: Conditioning
+    negative: bool = False
 
 
 def guided_denoised(
@@ -70,10 +69,10 @@ def guided_denoised_many(
     spans: list[tuple[slice, ...]] = []  # of each evaluation's negative, positive and empty prompts among the rows
     for evaluation in evaluations:
         places = []
-        for prompt in _prompts_of(evaluation):
+        for prompt, against in zip(_prompts_of(evaluation), (True, False, True), strict=True):
             parts = [] if prompt is None else active(prompt, evaluation.progress)
             places.append(slice(len(rows), len(rows) + len(parts)))
-            rows += [Row(evaluation, part) for part in parts]
+            rows += [Row(evaluation, part, against) for part in parts]
         spans.append(tuple(places))
     outputs = _outputs(denoiser, rows, resident)
     return [
@@ -126,18 +125,18 @@ def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident |
     outputs: list[Tensor] = [rows[0].evaluation.x] * len(rows)
     for indices in groups.values():
         some = [rows[index] for index in indices]
-        batch = denoiser.predict(
-            _stacked([row.evaluation.x for row in some], "latents"),
-            [row.evaluation.point.timestep for row in some],
-            _prompts([row.conditioning for row in some], denoiser.family),
-            hints_of(some),
-        )
+        x = _stacked([row.evaluation.x for row in some], "latents")
+        prompts = _prompts([row.conditioning for row in some], denoiser.family)
+        timesteps = [row.evaluation.point.timestep for row in some]
+        steered = [Steered(row.evaluation.guidance.controls, row.evaluation.progress, row.negative) for row in some]
+        residuals = residuals_of(steered, x, timesteps, prompts, denoiser.family, resident)
+        batch = denoiser.predict(x, timesteps, prompts, hints_of(some, residuals))
         for index, output in zip(indices, batch, strict=True):
             outputs[index] = output
     return outputs
 
 
-def hints_of(rows: Sequence[Row]) -> Hints:
+def hints_of(rows: Sequence[Row], residuals: Residuals | None = None) -> Hints:
     """What steers the rows of a batch beside their prompts."""
     evaluations = [row.evaluation for row in rows]
     concat = [each.guidance.concat for each in evaluations if each.guidance.concat is not None]
@@ -145,6 +144,8 @@ def hints_of(rows: Sequence[Row]) -> Hints:
         progress=tuple(each.progress for each in evaluations),
         distilled=tuple(each.guidance.distilled for each in evaluations),
         concat=_stacked(concat, "masked pictures") if len(concat) == len(rows) else None,
+        negative=tuple(row.negative for row in rows),
+        residuals=residuals,
     )
 
 

@@ -6,16 +6,18 @@ Denoising is MultiDiffusion (Bar-Tal et al. 2023, equation 5). Where a picture w
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Tiles, Wrap
+from nodegraph_nodes.types import Conditioning, ControlNet, Denoiser, Fit, Guidance, Tiles, Wrap
 
 from .families.loaded import LoadedAutoencoder, LoadedDenoiser
-from .predict import Evaluation, Resident, guided_denoised_many
+from .families.wrapping import set_wrap
+from .predict import Evaluation, guided_denoised_many
+from .steering import Resident, fitted
 
 _AT_ONCE = 8
 """Windows in one batch: a step's memory is that of so many small pictures, however large the whole is."""
@@ -91,6 +93,7 @@ def estimates(
     network: LoadedDenoiser, denoiser: Denoiser, evaluations: Sequence[Evaluation], resident: Resident | None = None
 ) -> list[Tensor]:
     """The guided x0 estimates [C, h, w] of several runs, in tiles where the recipe says so."""
+    resident = resident and _wrapping(resident, "none" if denoiser.tiles else denoiser.wrap)
     if denoiser.tiles is None:
         return guided_denoised_many(network, evaluations, resident)
     scale, tiles = denoiser.downscale, denoiser.tiles
@@ -105,6 +108,18 @@ def estimates(
     return [blend(parts[i * count : (i + 1) * count], places, height, width, overlap) for i in range(len(evaluations))]
 
 
+def _wrapping(resident: Resident, wrap: Wrap) -> Resident:
+    """Control networks see across the picture's border where the denoiser does."""
+
+    def found(recipe: Any) -> Any:
+        network = resident(recipe)
+        if isinstance(recipe, ControlNet):
+            set_wrap(network.module, wrap)
+        return network
+
+    return found
+
+
 def _in_window(evaluation: Evaluation, window: Window, scale: int) -> Evaluation:
     """What a window sees of a run: everything that has a place is cut along with x."""
     size = (evaluation.x.shape[1], evaluation.x.shape[2])
@@ -115,9 +130,9 @@ def _guidance(guidance: Guidance, window: Window, size: tuple[int, int], scale: 
     def mask(whole: Tensor | None) -> Tensor | None:
         return None if whole is None else cut(_resized(whole[None], size)[0], window)
 
-    def picture(whole: Tensor) -> Tensor:  # [H, W, C]
-        fine = _resized(whole.movedim(-1, 0), (size[0] * scale, size[1] * scale))
-        return cut(fine, window.times(scale)).movedim(0, -1)
+    def picture(whole: Tensor, fit: Fit) -> Tensor:  # [H, W, C]
+        fine = fitted(whole, size[0] * scale, size[1] * scale, fit)
+        return cut(fine.movedim(-1, 0), window.times(scale)).movedim(0, -1)
 
     def prompt(whole: Conditioning) -> Conditioning:
         return replace(whole, mask=mask(whole.mask), others=tuple(map(prompt, whole.others)))
@@ -127,7 +142,7 @@ def _guidance(guidance: Guidance, window: Window, size: tuple[int, int], scale: 
         positive=prompt(guidance.positive),
         negative=None if guidance.negative is None else prompt(guidance.negative),
         empty=None if guidance.empty is None else prompt(guidance.empty),
-        controls=tuple(replace(c, image=picture(c.image), mask=mask(c.mask)) for c in guidance.controls),
+        controls=tuple(replace(c, image=picture(c.image, c.fit), mask=mask(c.mask)) for c in guidance.controls),
         image_prompts=tuple(replace(p, mask=mask(p.mask)) for p in guidance.image_prompts),
         concat=None if guidance.concat is None else cut(guidance.concat, window),
     )

@@ -1,19 +1,24 @@
-"""The image pack: pictures in, pictures out, sizes, tones, sheets, and what shows them."""
+"""The image pack: pictures in, pictures out, sizes, tones, sheets, what shows them, and what control networks read of them."""
 
 from nodegraph_nodes.image.color import flatten
 from nodegraph_nodes.image.curve import adjust_curve
+from nodegraph_nodes.image.edges import canny, lineart, scribble, soft_edge
 from nodegraph_nodes.image.files import load_image, save_image
 from nodegraph_nodes.image.labels import contact_sheet, labelled_grid
+from nodegraph_nodes.image.layout import color_regions, normal_from_depth, shuffle_content, tile_resample
 from nodegraph_nodes.image.measure import compare_metadata, image_difference, image_histogram, measure_images
 from nodegraph_nodes.image.pad import fit_to_multiple, pad_image
 from nodegraph_nodes.image.repeat import repeat_image, roll_image
 from nodegraph_nodes.image.sheet import image_grid
 from nodegraph_nodes.image.show import animate, compare_images, show_image, show_images
 from nodegraph_nodes.image.size import image_size, resize_image
+from nodegraph_nodes.image.tones import luminance, recolor
 
 __all__ = [
     "adjust_curve",
     "animate",
+    "canny",
+    "color_regions",
     "compare_images",
     "compare_metadata",
     "contact_sheet",
@@ -24,13 +29,21 @@ __all__ = [
     "image_histogram",
     "image_size",
     "labelled_grid",
+    "lineart",
     "load_image",
+    "luminance",
     "measure_images",
+    "normal_from_depth",
     "pad_image",
+    "recolor",
     "repeat_image",
     "resize_image",
     "roll_image",
     "save_image",
+    "scribble",
     "show_image",
     "show_images",
+    "shuffle_content",
+    "soft_edge",
+    "tile_resample",
 ]

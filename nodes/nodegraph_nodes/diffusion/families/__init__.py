@@ -11,9 +11,18 @@ import torch
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from .adapting import adapt, base_of
+from .control import describe_control, load_control
 from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
 from .family import Family, Recipes
-from .loaded import Hints, LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
+from .loaded import (
+    Hints,
+    LoadedAutoencoder,
+    LoadedControl,
+    LoadedDenoiser,
+    LoadedTextEncoder,
+    Prompts,
+    Residuals,
+)
 from .placing import place, take_off
 from .precision import compute_dtype, decode_dtype, has_amx
 from .sd1 import SD1
@@ -76,6 +85,7 @@ __all__ = [
     "Family",
     "Hints",
     "LoadedAutoencoder",
+    "LoadedControl",
     "LoadedDenoiser",
     "LoadedTextEncoder",
     "MissingTensors",
@@ -83,14 +93,17 @@ __all__ = [
     "ModelSource",
     "Prompts",
     "Recipes",
+    "Residuals",
     "UnknownModel",
     "adapt",
     "base_of",
     "compute_dtype",
     "decode_dtype",
+    "describe_control",
     "describe_model",
     "has_amx",
     "load_autoencoder",
+    "load_control",
     "load_denoiser",
     "load_text_encoder",
     "place",

@@ -22,17 +22,31 @@ class Prompts(NamedTuple):
     extra: Mapping[str, Tensor] = MappingProxyType({})
 
 
+class Residuals(NamedTuple):
+    """What control networks add inside a U-Net, each [B, C, h, w] float32, from the largest to the smallest.
+
+    down: to what each layer of its way down hands across; mid: to what its middle gives; inside: to what its levels hand down.
+    """
+
+    down: tuple[Tensor, ...] = ()
+    mid: Tensor | None = None
+    inside: tuple[Tensor, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Hints:
     """What steers a network beside its prompts, stacked along the batch.
 
     progress: the share of the schedule that each item has done. distilled: the guidance scale that a distilled network is told.
-    concat: [B, C', h, w], the further input channels of an inpainting model.
+    concat: [B, C', h, w], the further input channels of an inpainting model. negative: which items are negative prompts; none
+    given means that none is. residuals: what control networks add inside.
     """
 
     progress: tuple[float, ...]
     distilled: tuple[float, ...]
     concat: Tensor | None = None
+    negative: tuple[bool, ...] = ()
+    residuals: Residuals | None = None
 
 
 class LoadedDenoiser(Protocol):
@@ -48,6 +62,32 @@ class LoadedDenoiser(Protocol):
 
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
+
+
+class LoadedControl(Protocol):
+    """A control network. positive_only: it steers the positive prompt's estimate alone."""
+
+    family: str
+    positive_only: bool
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def to(self, device: torch.device | str) -> Self: ...
+
+    def picture_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels of the pictures that go with latents of a height and width."""
+
+    def residuals(
+        self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, negative: Sequence[bool], pictures: Tensor
+    ) -> Residuals:
+        """What it adds for latents x [B, C, h, w] and pictures [B, H, W, 3], 0..1, at full strength.
+
+        negative: which prompts are negative ones.
+        """
 
 
 class LoadedTextEncoder(Protocol):
