@@ -9,30 +9,47 @@ from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_st
 from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
+from nodegraph_nodes.diffusion.image_prompt import (
+    apply_ip_adapter,
+    encode_image_prompt,
+    image_adapter_network,
+    image_encoder_network,
+    load_image_encoder,
+    load_ip_adapter,
+)
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
 from nodegraph_nodes.diffusion.masked import masked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
+from nodegraph_nodes.diffusion.region import combine_regions, region
 from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
 
 __all__ = [
+    "apply_ip_adapter",
     "autoencoder_network",
     "begin_denoise",
+    "combine_regions",
     "decode",
     "denoise",
     "denoise_step",
     "denoiser_network",
     "encode",
+    "encode_image_prompt",
     "encode_prompt",
     "finish_denoise",
     "guidance",
+    "image_adapter_network",
+    "image_encoder_network",
+    "load_image_encoder",
+    "load_ip_adapter",
     "load_model",
     "masked_latent",
     "noise_like",
     "noise_schedule",
     "partial_steps",
     "perceptual_distance",
+    "region",
     "sample_noise",
     "seamless",
     "text_encoder_network",

@@ -12,18 +12,17 @@ from nodegraph_nodes.types import Conditioning, Guidance
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _range_is_ordered(values: dict[str, object]) -> list[Problem]:
+def range_is_ordered(values: dict[str, object]) -> list[Problem]:
+    """A check for nodes with a start and an end."""
     start, end = values.get("start", 0.0), values.get("end", 1.0)
     if isinstance(start, float) and isinstance(end, float) and start > end:
         return [
-            Problem(
-                "bad_value", "Guidance ends before it starts.", socket="end", expected=f"at least {start:g}", got=f"{end:g}"
-            )
+            Problem("bad_value", "This ends before it starts.", socket="end", expected=f"at least {start:g}", got=f"{end:g}")
         ]
     return []
 
 
-@node(category="diffusion/guidance", check=_range_is_ordered)
+@node(category="diffusion/guidance", check=range_is_ordered)
 def guidance(
     positive: Conditioning,
     negative: Conditioning | None = None,

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Point, Prediction
 
+from .families.attention import normalised, share_at
 from .families.loaded import Hints, LoadedDenoiser, Prompts
+from .reading import as_one, counts, pictures_read, prompts_read
 
 Resident = Callable[[Any], Any]
 """A recipe -> its network, loaded."""
@@ -44,10 +45,12 @@ def to_denoised(x: Tensor, output: Tensor, prediction: Prediction, point: Point)
 
 
 class Row(NamedTuple):
-    """One item of a network batch: a prompt of an evaluation."""
+    """One item of a network batch: a prompt of an evaluation. parts: what it is of a prompt, several if they share the item."""
 
     evaluation: Evaluation
     conditioning: Conditioning
+    parts: tuple[Conditioning, ...]
+    negative: bool = False
 
 
 def guided_denoised(
@@ -71,9 +74,9 @@ def guided_denoised_many(
         guidance, start = evaluation.guidance, len(rows)
         if is_guided(guidance, evaluation.progress):
             assert guidance.negative is not None
-            rows += [Row(evaluation, part) for part in active(guidance.negative, evaluation.progress)]
+            rows += rows_of(evaluation, guidance.negative, negative=True)
         middle = len(rows)
-        rows += [Row(evaluation, part) for part in active(guidance.positive, evaluation.progress)]
+        rows += rows_of(evaluation, guidance.positive)
         spans.append((slice(start, middle), slice(middle, len(rows))))
     outputs = _outputs(denoiser, rows, resident)
     estimates = []
@@ -85,6 +88,15 @@ def guided_denoised_many(
             output = combine(away, joined(outputs[positive], rows[positive], away), evaluation.guidance)
         estimates.append(to_denoised(evaluation.x, output, denoiser.prediction, evaluation.point))
     return estimates
+
+
+def rows_of(evaluation: Evaluation, prompt: Conditioning, negative: bool = False) -> list[Row]:
+    """An item of the batch for each part of a prompt that counts now; parts that attend share one."""
+    parts = active(prompt, evaluation.progress)
+    rows = [Row(evaluation, part, (part,), negative) for part in parts if not part.attend]
+    if together := tuple(part for part in parts if part.attend):
+        rows.append(Row(evaluation, as_one(together), together, negative))
+    return rows
 
 
 def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident | None) -> list[Tensor]:
@@ -99,28 +111,33 @@ def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident |
             _stacked([row.evaluation.x for row in some], "latents"),
             [row.evaluation.point.timestep for row in some],
             _prompts([row.conditioning for row in some], denoiser.family),
-            hints_of(some),
+            hints_of(some, resident),
         )
         for index, output in zip(indices, batch, strict=True):
             outputs[index] = output
     return outputs
 
 
-def hints_of(rows: Sequence[Row]) -> Hints:
-    """What steers the rows of a batch beside their prompts."""
+def hints_of(rows: Sequence[Row], resident: Resident | None = None) -> Hints:
+    """What steers the rows of a batch beside their prompts. resident: loads what guidance names."""
     evaluations = [row.evaluation for row in rows]
+    readings = tuple(
+        prompts_read(row.parts) + pictures_read(row.evaluation.guidance, row.evaluation.progress, row.negative, resident)
+        for row in rows
+    )
     concat = [each.guidance.concat for each in evaluations if each.guidance.concat is not None]
     return Hints(
         progress=tuple(each.progress for each in evaluations),
         distilled=tuple(each.guidance.distilled for each in evaluations),
         concat=_stacked(concat, "masked pictures") if len(concat) == len(rows) else None,
+        readings=readings if any(readings) else (),
     )
 
 
 def active(conditioning: Conditioning, progress: float) -> list[Conditioning]:
     """The parts of a prompt that count at this point of a run (start <= progress < end); where none does, its first."""
     parts = conditioning.parts
-    return [part for part in parts if _counts(part.start, part.end, progress)] or [parts[0]]
+    return [part for part in parts if counts(part.start, part.end, progress)] or [parts[0]]
 
 
 def joined(outputs: Sequence[Tensor], rows: Sequence[Row], away: Tensor | None = None) -> Tensor:
@@ -131,24 +148,12 @@ def joined(outputs: Sequence[Tensor], rows: Sequence[Row], away: Tensor | None =
     """
     if len(outputs) == 1:
         return outputs[0]
-    parts = [row.conditioning for row in rows]
-    if all(part.mask is None for part in parts) and away is not None:
-        return away + sum((part.weight * (output - away) for part, output in zip(parts, outputs, strict=True)), start=0 * away)
-    shares = torch.stack([_share(part, outputs[0]) for part in parts])  # [N, 1, h, w]
-    total = shares.sum(0)
-    shares = torch.where(total > 1e-6, shares / total.clamp_min(1e-6), 1 / len(parts))
-    return (torch.stack(list(outputs)) * shares).sum(0)
-
-
-def _share(part: Conditioning, output: Tensor) -> Tensor:
-    """How much a part counts at each place of an output [C, h, w]: [1, h, w]."""
-    if part.mask is None:
-        return output.new_full((1, *output.shape[1:]), part.weight)
-    return part.weight * interpolate(part.mask[None, None].to(output), output.shape[1:], mode="area")[0]
-
-
-def _counts(start: float, end: float, progress: float) -> bool:
-    return start <= progress < end or (progress >= 1 and end >= 1)
+    if all(part.mask is None for row in rows for part in row.parts) and away is not None:
+        weights = [sum(part.weight for part in row.parts) for row in rows]
+        return away + sum((w * (output - away) for w, output in zip(weights, outputs, strict=True)), start=0 * away)
+    size = (outputs[0].shape[1], outputs[0].shape[2])
+    shares = [torch.stack([share_at(p.mask, p.weight, size, outputs[0]) for p in row.parts]).sum(0) for row in rows]
+    return (torch.stack(list(outputs)) * normalised(torch.stack(shares))[:, None]).sum(0)
 
 
 def prompt_shape(conditioning: Conditioning) -> Hashable:
@@ -164,7 +169,7 @@ def is_guided(guidance: Guidance, progress: float) -> bool:
     """Whether the negative prompt is evaluated at this point of the run (start <= progress < end)."""
     if guidance.negative is None or guidance.scale == 1:
         return False
-    return _counts(guidance.start, guidance.end, progress)
+    return counts(guidance.start, guidance.end, progress)
 
 
 def combine(negative: Tensor, positive: Tensor, guidance: Guidance) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nodegraph_nodes.types import Autoencoder, Denoiser
 
+from .attention import cross_attentions, steered
 from .loaded import Hints, Prompts, module_bytes
 
 
@@ -22,6 +23,7 @@ class UNetDenoiser:
         self.prediction = recipe.prediction
         self.unet = _ready(unet)
         self._takes_pooled = unet.config.class_embed_type is not None
+        self.cross_attentions = cross_attentions(unet)
         self._place = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
 
     @property
@@ -43,13 +45,14 @@ class UNetDenoiser:
         place = self._place
         if hints is not None and hints.concat is not None:
             x = torch.cat([x, hints.concat.to(x)], 1)
-        output = self.unet(
-            x.to(place),
-            torch.tensor(timesteps, device=place.device, dtype=torch.float32),
-            prompts.states.to(place),
-            class_labels=prompts.pooled.to(place) if self._takes_pooled and prompts.pooled is not None else None,
-            return_dict=False,
-        )[0]
+        with steered(self.cross_attentions, hints, prompts.states.to(place), x):
+            output = self.unet(
+                x.to(place),
+                torch.tensor(timesteps, device=place.device, dtype=torch.float32),
+                prompts.states.to(place),
+                class_labels=prompts.pooled.to(place) if self._takes_pooled and prompts.pooled is not None else None,
+                return_dict=False,
+            )[0]
         return output.float().contiguous()  # type: ignore[no-any-return]
 
 
