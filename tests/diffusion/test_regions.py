@@ -210,7 +210,7 @@ def test_a_network_is_left_as_it_was_after_a_steered_call_even_a_failed_one(netw
     assert [layer.processor for layer in network.cross_attentions] == before
 
 
-def test_what_is_not_read_by_places_is_the_mean_by_area_and_weight(network):
+def test_what_is_not_read_by_places_is_the_mean_by_area_and_weight_at_the_mean_length(network):
     seen = []
 
     class Pooled(Counting):
@@ -220,9 +220,10 @@ def test_what_is_not_read_by_places_is_the_mean_by_area_and_weight(network):
 
     quarter = torch.zeros(8, 8)
     quarter[:4, :4] = 1
-    first, second = (replace(prompt(i), pooled=torch.eye(2)[i]) for i in (0, 1))
+    first, second = (replace(prompt(i), pooled=(i + 1) * torch.eye(2)[i]) for i in (0, 1))
     estimate(Pooled(network), with_attention((first, quarter, 2.0), (second, 1 - quarter, 1.0)))
-    assert seen[0].tolist() == [pytest.approx([0.5 / 1.25, 0.75 / 1.25])]
+    mean = torch.tensor([0.5 * 1, 0.75 * 2]) / 1.25
+    torch.testing.assert_close(seen[0][0], mean / mean.norm() * (0.5 * 1 + 0.75 * 2) / 1.25)
 
 
 # ---- nodes ----

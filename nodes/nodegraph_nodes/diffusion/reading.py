@@ -44,13 +44,18 @@ def pictures_read(
 
 
 def as_one(parts: Sequence[Conditioning]) -> Conditioning:
-    """The prompt of an item that several parts share; what is not read by places (pooled) is their mean, by area and weight."""
+    """The prompt of an item that several parts share; what is not read by places (pooled) is their mean, by area and weight.
+
+    Its length is the mean of their lengths: a network has seen no shorter ones.
+    """
     first = parts[0]
     if len(parts) == 1 or first.pooled is None:
         return first
-    weights = normalised(torch.stack([part.weight * _covered(part.mask, first.states) for part in parts]))
-    pooled = [part.pooled if part.pooled is not None else first.pooled for part in parts]
-    return replace(first, pooled=(torch.stack(pooled) * weights[:, None].to(first.pooled)).sum(0))
+    weights = normalised(torch.stack([part.weight * _covered(part.mask, first.states) for part in parts]))[:, None]
+    pooled = torch.stack([part.pooled if part.pooled is not None else first.pooled for part in parts])  # [N, P]
+    mean = (pooled * weights.to(pooled)).sum(0)
+    length = (pooled.norm(dim=1, keepdim=True) * weights.to(pooled)).sum(0)
+    return replace(first, pooled=mean * length / mean.norm().clamp_min(1e-6))
 
 
 def _covered(mask: Tensor | None, like: Tensor) -> Tensor:
