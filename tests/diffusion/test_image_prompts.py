@@ -98,7 +98,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 
 def photo(seed: int, width: int = SIZE, height: int = SIZE) -> Tensor:
-    """A smooth colourful picture [H, W, 3] of whole 8-bit steps; of the encoder's size, so that nothing is rounded in between."""
+    """A smooth colourful picture [H, W, 3] of whole 8-bit steps, of the encoder's size so that nothing resizes it."""
     generator = torch.Generator().manual_seed(seed)
     small = torch.rand(1, 3, 4, 4, generator=generator)
     smooth = torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)[0].permute(1, 2, 0)
