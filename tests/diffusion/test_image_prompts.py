@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import IPAdapterMaskProcessor
 from PIL import Image as Pillow
 from safetensors.torch import save_file
@@ -15,12 +15,21 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from nodegraph import Context, NodeError
-from nodegraph_nodes.diffusion import apply_ip_adapter, denoise_step, encode_image_prompt
+from nodegraph import Context, ModelFile, NodeError
+from nodegraph_nodes.diffusion import (
+    apply_ip_adapter,
+    denoise_step,
+    encode_image_prompt,
+    image_adapter_network,
+    image_encoder_network,
+    load_ip_adapter,
+)
+from nodegraph_nodes.diffusion import load_image_encoder as load_image_encoder_node
 from nodegraph_nodes.diffusion.families import ModelError, describe_model, load_autoencoder, load_denoiser, load_text_encoder
-from nodegraph_nodes.diffusion.families.attention import cross_attentions, misfit
+from nodegraph_nodes.diffusion.families.attention import cross_attentions, misfit, steered
 from nodegraph_nodes.diffusion.families.image_encoder import clip_pixels, describe_image_encoder, load_image_encoder
-from nodegraph_nodes.diffusion.families.ip_adapter import describe_image_adapter, load_image_adapter
+from nodegraph_nodes.diffusion.families.ip_adapter import IPAdapter, describe_image_adapter, load_image_adapter
+from nodegraph_nodes.diffusion.families.loaded import Hints, Reading
 from nodegraph_nodes.diffusion.predict import Evaluation, guided_denoised, guided_denoised_many
 from nodegraph_nodes.diffusion.samplers import SAMPLERS, begin, finish, initial_noise, run_step
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
@@ -29,6 +38,7 @@ from nodegraph_nodes.types import Guidance, ImageAdapter, ImageEmbedding, ImageE
 SEED, STEPS, SCALE, SIZE = 3, 4, 5.0, 32  # SIZE: pixels of the tiny image encoder
 TOLERANCE = 2 / 255
 TEXT, PICTURE, HIDDEN = 32, 24, 48  # widths: of prompts, of a picture as a whole, of its patches
+HALVES = ("image_proj", "ip_adapter")  # of an adapter's file
 POINT = Point(alpha=0.8, sigma=0.6, timestep=400.0)
 
 
@@ -236,6 +246,50 @@ def test_masks_place_pictures_as_those_of_diffusers_do(models, resident, embeddi
     assert (ours - exchanged).abs().max() > 3 * TOLERANCE
 
 
+def test_layers_are_numbered_as_in_the_files_of_larger_networks():
+    """SDXL's shape: several cross-attentions a block, at two levels and in the middle, all of different numbers."""
+    torch.manual_seed(5)
+    unet = UNet2DConditionModel(
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        cross_attention_dim=TEXT,
+        attention_head_dim=4,
+        norm_num_groups=32,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        transformer_layers_per_block=(1, 2),
+    ).eval()
+    tensors = random_adapter(unet, "plain", 6)
+    layers = cross_attentions(unet)
+    embeds, x, states = torch.randn(2, PICTURE), torch.randn(2, 4, 8, 8), torch.randn(2, 7, TEXT)
+    assert [layer.inner_kv_dim for layer in layers] == [32, *6 * [64], 32, 32, 64, 64]
+    with torch.no_grad():
+        tokens = unet_tokens(tensors, embeds)
+        theirs = UNet2DConditionModel.from_config(unet.config).eval()
+        theirs.load_state_dict(unet.state_dict())
+        halves = {
+            half: {n.removeprefix(f"{half}."): t for n, t in tensors.items() if n.startswith(f"{half}.")} for half in HALVES
+        }
+        theirs._load_ip_adapter_weights([halves], low_cpu_mem_usage=False)
+        expected = theirs(x, 10, states, added_cond_kwargs={"image_embeds": [embeds[:, None]]}, return_dict=False)[0]
+        numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("ip_adapter.")})
+        sides = [[tensors[f"ip_adapter.{number}.to_{side}_ip.weight"] for number in numbers] for side in "kv"]
+        read = IPAdapter("", torch.nn.Identity(), *sides)
+        hints = Hints((0.5, 0.5), (1.0, 1.0), readings=tuple((Reading(t, adapter=read),) for t in tokens))
+        with steered(layers, hints, states, x):
+            ours = unet(x, 10, states, return_dict=False)[0]
+        plain = unet(x, 10, states, return_dict=False)[0]
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    assert (plain - expected).abs().mean() > 1e-3
+
+
+def unet_tokens(tensors: dict[str, Tensor], embeds: Tensor) -> Tensor:
+    """The plain projection, written out: [B, D] -> [B, 4, W]."""
+    flat = embeds @ tensors["image_proj.proj.weight"].T + tensors["image_proj.proj.bias"]
+    norm = (tensors["image_proj.norm.weight"], tensors["image_proj.norm.bias"])
+    return torch.nn.functional.layer_norm(flat.view(len(embeds), 4, TEXT), (TEXT,), *norm)
+
+
 def test_a_weight_of_nothing_is_no_image_prompt_to_the_bit(models, resident, embedding):
     guidance = plain_guidance(models)
     nothing = apply_ip_adapter(guidance, adapter(models, "plain"), embedding(1), weight=0.0)
@@ -342,6 +396,19 @@ def test_other_files_are_refused_clearly(tmp_path, tensors, words):
         describe_image_adapter(tmp_path / "a.safetensors", "a")
     with pytest.raises(ModelError, match="not a CLIP image encoder"):
         describe_image_encoder(tmp_path / "a.safetensors", "a")
+
+
+def test_nodes_say_which_model_cannot_be_used_and_load_those_that_can(models, tmp_path):
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    other = ModelFile("a.safetensors", tmp_path / "a.safetensors", "a")
+    for load in (load_ip_adapter, load_image_encoder_node):
+        with pytest.raises(NodeError, match=r"'a\.safetensors' cannot be used: not a") as caught:
+            load(other)
+        assert caught.value.socket == "model"
+    assert load_ip_adapter(ModelFile("plus", models.adapters["plus"], "plus")) == adapter(models, "plus")
+    assert image_adapter_network(adapter(models, "plus"), torch.device("cpu")).nbytes > 100_000
+    recipe = load_image_encoder_node(ModelFile("encoder", models.encoder, "e"))
+    assert image_encoder_network(recipe, torch.device("cpu")).size == SIZE
 
 
 @pytest.mark.parametrize(

@@ -147,5 +147,5 @@ class _Processor:
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
     """Attention of [K, N, C] over [K, L, C], in heads: [K, N, C]."""
-    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, keys, values))
+    q, k, v = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (query, keys, values))
     return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
