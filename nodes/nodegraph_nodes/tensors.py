@@ -14,7 +14,7 @@ from nodegraph import Buffer, Codec, Storage
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Every tensor of a value: itself, or those in its fields."""
+    """Every tensor of a value: itself, or those in its fields, mappings and tuples."""
     if isinstance(value, Tensor):
         yield value
     elif is_dataclass(value):
@@ -22,6 +22,9 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for item in value.values():
+            yield from tensors_in(item)
+    elif type(value) is tuple:
+        for item in value:
             yield from tensors_in(item)
 
 
@@ -32,6 +35,9 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Mapping):
         items = {name: map_tensors(item, change) for name, item in value.items()}
         return value if all(items[name] is item for name, item in value.items()) else MappingProxyType(items)
+    if type(value) is tuple:
+        entries = tuple(map_tensors(item, change) for item in value)
+        return value if all(new is item for new, item in zip(entries, value, strict=True)) else entries
     if is_dataclass(value) and not isinstance(value, type):
         old = {field.name: getattr(value, field.name) for field in fields(value)}
         new = {name: map_tensors(item, change) for name, item in old.items()}

@@ -115,7 +115,11 @@ class Control:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImagePrompt:
-    """A picture as a prompt (IP-Adapter). embeds: what the image encoder says of it, [T, D]; empty: what it says of nothing."""
+    """Pictures as a prompt (IP-Adapter), one or several that are read together.
+
+    embeds: [N, T, D], what the image encoder says of N pictures, T rows of each; empty: [N, T, D], what it says of nothing, for
+    the negative prompt. weight 0 is off. start..end: the share of the schedule during which it counts. mask: [H, W], where.
+    """
 
     network: "ImageAdapter"
     embeds: Tensor
@@ -128,6 +132,19 @@ class ImagePrompt:
 
 GuidanceMethod = Literal["classifier_free", "perpendicular", "orthogonal", "zero_star"]
 """How the difference between two prompts becomes a direction; `diffusion/combine.py` has the formulas and papers."""
+
+
+@socket(color="#ffe066", **_TENSORS)
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageEmbedding:
+    """A picture as an image encoder sees it. pooled: [P], as a whole; states: [T, D], patch by patch (last layer but one).
+
+    empty: [T, D], the states of a picture that shows nothing.
+    """
+
+    pooled: Tensor
+    states: Tensor
+    empty: Tensor
 
 
 @socket(color="#e8c547", **_TENSORS)
@@ -386,13 +403,18 @@ class ImageEncoder:
 @socket(color="#fab005", codec=CODEC)
 @dataclass(frozen=True, slots=True)
 class ImageAdapter:
-    """Recipe of an IP-Adapter (Ye et al. 2023). family: of the denoisers that it fits; fine: it reads the picture's patches."""
+    """Recipe of an IP-Adapter (Ye et al. 2023). family: of the denoisers that it fits, empty if its widths tell none.
+
+    fine: it reads the picture's patches. text_width: of the prompts that its denoiser reads; image_width: of what it reads.
+    """
 
     family: str
     path: str
     digest: str
     fine: bool = False
     precision: Precision = "auto"
+    text_width: int = 0
+    image_width: int = 0
 
 
 @socket(color="#20c997", codec=CODEC)

@@ -59,7 +59,7 @@ VALUES: dict[str, tuple[SocketType | None, Any]] = {
             method="perpendicular",
             threshold=0.995,
             controls=(t.Control(t.ControlNet("sd1", "/c", "d"), rand(4, 5, 3), 0.5, mask=rand(4, 5)),),
-            image_prompts=(t.ImagePrompt(t.ImageAdapter("sd1", "/i", "d"), rand(1, 4), rand(1, 4)),),
+            image_prompts=(t.ImagePrompt(t.ImageAdapter("sd1", "/i", "d"), rand(2, 1, 4), rand(2, 1, 4)),),
             concat=rand(5, 8, 8),
         ),
     ),
@@ -101,6 +101,7 @@ VALUES: dict[str, tuple[SocketType | None, Any]] = {
     "controlnet": (socket_of(t.ControlNet), t.ControlNet("sd1", "/c", "d", "t2i_adapter")),
     "image encoder": (socket_of(t.ImageEncoder), t.ImageEncoder("/i", "d")),
     "image adapter": (socket_of(t.ImageAdapter), t.ImageAdapter("sd1", "/i", "d", fine=True)),
+    "image embedding": (socket_of(t.ImageEmbedding), t.ImageEmbedding(rand(4), rand(5, 6), rand(5, 6))),
     "upscaler": (socket_of(t.Upscaler), t.Upscaler("/u", "d", "ESRGAN", 4)),
 }
 
@@ -141,6 +142,18 @@ def test_a_value_survives_its_way_through_a_record(name: str) -> None:
 def test_every_socket_type_has_a_case() -> None:
     declared = {found.name for item in vars(t).values() if (found := socket_of(item))} | {"Image", "Mask"}
     assert declared - {"Artifact"} == {socket.name for socket, _ in VALUES.values() if socket}
+
+
+def test_tensors_in_tuples_are_found_and_moved() -> None:
+    """A guidance's controls and image prompts and a prompt's other parts go to the device with it."""
+    guidance = VALUES["guidance with everything"][1]
+    found = {id(tensor) for tensor in tensors_in(guidance)}
+    inside = [guidance.controls[0].image, guidance.image_prompts[0].embeds, guidance.positive.others[0].states]
+    assert all(id(tensor) in found for tensor in inside)
+    moved = map_tensors(guidance, lambda tensor: tensor + 1)
+    assert torch.equal(moved.controls[0].image, guidance.controls[0].image + 1)
+    assert torch.equal(moved.positive.others[0].states, guidance.positive.others[0].states + 1)
+    assert map_tensors(guidance, lambda tensor: tensor) is guidance
 
 
 def test_an_artifact_survives_its_codec() -> None:

@@ -11,19 +11,30 @@ from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
 from nodegraph_nodes.diffusion.handing_over import hand_over, hand_over_latent
+from nodegraph_nodes.diffusion.image_prompt import (
+    apply_ip_adapter,
+    encode_image_prompt,
+    image_adapter_network,
+    image_encoder_network,
+    load_image_encoder,
+    load_ip_adapter,
+)
 from nodegraph_nodes.diffusion.inpaint import inpaint_guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
 from nodegraph_nodes.diffusion.masked import masked_content, masked_latent, unmasked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
+from nodegraph_nodes.diffusion.region import combine_regions, region
 from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
 from nodegraph_nodes.diffusion.tune import tune_denoiser
 
 __all__ = [
     "apply_control",
+    "apply_ip_adapter",
     "autoencoder_network",
     "begin_denoise",
+    "combine_regions",
     "control_network",
     "custom_schedule",
     "decode",
@@ -31,13 +42,18 @@ __all__ = [
     "denoise_step",
     "denoiser_network",
     "encode",
+    "encode_image_prompt",
     "encode_prompt",
     "finish_denoise",
     "guidance",
     "hand_over",
     "hand_over_latent",
+    "image_adapter_network",
+    "image_encoder_network",
     "inpaint_guidance",
     "load_controlnet",
+    "load_image_encoder",
+    "load_ip_adapter",
     "load_model",
     "masked_content",
     "masked_latent",
@@ -45,6 +61,7 @@ __all__ = [
     "noise_schedule",
     "partial_steps",
     "perceptual_distance",
+    "region",
     "sample_noise",
     "seamless",
     "text_encoder_network",

@@ -12,10 +12,14 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
+from nodegraph_nodes.diffusion.families import LoadedDenoiser
+from nodegraph_nodes.diffusion.families.attention import misfit
 from nodegraph_nodes.diffusion.families.compiling import attention_by
+from nodegraph_nodes.diffusion.families.networks import UNetDenoiser
 from nodegraph_nodes.diffusion.finite import latent_problem, step_problem
 from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
 from nodegraph_nodes.diffusion.samplers import Request, begin, finish, masked_step, run_step, run_steps, sampler_of
+from nodegraph_nodes.diffusion.steering import Resident
 from nodegraph_nodes.diffusion.tiling import estimates
 from nodegraph_nodes.pictures import to_preview
 from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
@@ -104,6 +108,7 @@ def denoise_step(
     """Take one denoise step."""
     _check_step(denoiser, state, schedule, guidance)
     network = context.resident(denoiser)
+    _check_attention(network, guidance, context.resident)
     progress = state.index / schedule.steps
 
     def predict(x: Tensor, point: Point) -> Tensor:
@@ -124,14 +129,15 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
     Prompts, seeds, noise levels, samplers and guidance may all differ; sizes and the model may not.
     """
     results: dict[int, DenoiseState | NodeError] = {}
+    network = calls[0].context.resident(calls[0].denoiser)
     for i, call in enumerate(calls):
         try:
             _check_step(call.denoiser, call.state, call.schedule, call.guidance)
+            _check_attention(network, call.guidance, call.context.resident)
         except NodeError as error:
             results[i] = error
     fit = [call for i, call in enumerate(calls) if i not in results]
     if fit:
-        network = calls[0].context.resident(calls[0].denoiser)
 
         def predict(requests: Sequence[Request]) -> list[Tensor]:
             wanted = [(fit[request.item], request) for request in requests]
@@ -197,6 +203,26 @@ def _check_channels(denoiser: Denoiser, state: DenoiseState, guidance: Guidance)
         got=f"{got[0]} channels, {got[2]} x {got[1]}",
         hint="Make the noise as large as the picture of diffusion/inpaint_guidance.",
     )
+
+
+def _check_attention(network: LoadedDenoiser, guidance: Guidance, resident: Resident) -> None:
+    prompts = (guidance.positive, *([guidance.negative] if guidance.negative else []))
+    regions = any(part.attend for prompt in prompts for part in prompt.parts)
+    if not regions and not guidance.image_prompts:
+        return
+    if not isinstance(network, UNetDenoiser):
+        what = "Regions by attention" if regions else "Image prompts"
+        raise NodeError(
+            f"{what} work inside a U-Net's cross-attention, which models of the family {network.family!r} do not have.",
+            socket="guidance",
+            expected="a model with a U-Net, such as Stable Diffusion 1, 2 or XL",
+            got=network.family,
+            hint='Use the region mode "latent".' if regions else "Use another model, or leave the image prompt out.",
+        )
+    for prompt in guidance.image_prompts:
+        if problem := misfit(network.cross_attentions, resident(prompt.network)):
+            hint = "Use an adapter that was made for this kind of model."
+            raise NodeError(f"The IP-Adapter does not fit the model: {problem}.", socket="guidance", hint=hint)
 
 
 def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:

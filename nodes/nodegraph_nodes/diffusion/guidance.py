@@ -13,15 +13,18 @@ from nodegraph_nodes.types import Conditioning, Guidance, GuidanceMethod
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _fits_together(values: dict[str, object]) -> list[Problem]:
-    problems = []
+def range_is_ordered(values: dict[str, object]) -> list[Problem]:
+    """A check for nodes with a start and an end."""
     start, end = values.get("start", 0.0), values.get("end", 1.0)
     if isinstance(start, float) and isinstance(end, float) and start > end:
-        problems.append(
-            Problem(
-                "bad_value", "Guidance ends before it starts.", socket="end", expected=f"at least {start:g}", got=f"{end:g}"
-            )
-        )
+        return [
+            Problem("bad_value", "This ends before it starts.", socket="end", expected=f"at least {start:g}", got=f"{end:g}")
+        ]
+    return []
+
+
+def _fits_together(values: dict[str, object]) -> list[Problem]:
+    problems = range_is_ordered(values)
     curve = values.get("curve")
     if isinstance(curve, list):
         try:

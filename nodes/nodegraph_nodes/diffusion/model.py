@@ -47,7 +47,7 @@ def load_model(
 
 
 @contextmanager
-def _told_plainly() -> Iterator[None]:
+def told_plainly() -> Iterator[None]:
     """A model that turns out unfit while it is loaded is the user's to replace, not the node's fault."""
     try:
         yield
@@ -56,26 +56,26 @@ def _told_plainly() -> Iterator[None]:
 
 
 def _adapted(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
-    with _told_plainly():
+    with told_plainly():
         adapt(network, recipe)
 
 
 @loader(Denoiser, base=base_of, adapt=_adapted)
 def denoiser_network(recipe: Denoiser, device: torch.device) -> LoadedDenoiser:
     """A denoiser's network on a device."""
-    with _told_plainly():
+    with told_plainly():
         return load_denoiser(recipe, device)
 
 
 @loader(TextEncoder, base=base_of, adapt=_adapted)
 def text_encoder_network(recipe: TextEncoder, device: torch.device) -> LoadedTextEncoder:
     """A text encoder's network and tokenizer on a device."""
-    with _told_plainly():
+    with told_plainly():
         return load_text_encoder(recipe, device)
 
 
 @loader(Autoencoder, base=base_of, adapt=_adapted)
 def autoencoder_network(recipe: Autoencoder, device: torch.device) -> LoadedAutoencoder:
     """An autoencoder's network on a device."""
-    with _told_plainly():
+    with told_plainly():
         return load_autoencoder(recipe, device)

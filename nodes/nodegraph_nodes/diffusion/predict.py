@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Point, Prediction
 
 from .combine import combine, in_range, is_guided, scale_at, thresholded
+from .families.attention import normalised, share_at
 from .families.loaded import Hints, LoadedDenoiser, Prompts, Residuals
+from .reading import as_one, pictures_read, prompts_read
 from .steering import Resident, Steered, residuals_of
 
 
@@ -43,10 +44,14 @@ def to_denoised(x: Tensor, output: Tensor, prediction: Prediction, point: Point)
 
 
 class Row(NamedTuple):
-    """One item of a network batch: a prompt of an evaluation. negative: it is what the evaluation is guided away from."""
+    """One item of a network batch: a prompt of an evaluation. parts: what it is of a prompt, several if they share the item.
+
+    negative: it is what the evaluation is guided away from.
+    """
 
     evaluation: Evaluation
     conditioning: Conditioning
+    parts: tuple[Conditioning, ...]
     negative: bool = False
 
 
@@ -70,9 +75,9 @@ def guided_denoised_many(
     for evaluation in evaluations:
         places = []
         for prompt, against in zip(_prompts_of(evaluation), (True, False, True), strict=True):
-            parts = [] if prompt is None else active(prompt, evaluation.progress)
-            places.append(slice(len(rows), len(rows) + len(parts)))
-            rows += [Row(evaluation, part, against) for part in parts]
+            added = [] if prompt is None else rows_of(evaluation, prompt, against)
+            places.append(slice(len(rows), len(rows) + len(added)))
+            rows += added
         spans.append(tuple(places))
     outputs = _outputs(denoiser, rows, resident)
     return [
@@ -117,6 +122,15 @@ def _guided(evaluation: Evaluation, prediction: Prediction, negative: Answers, p
     return thresholded(guided, denoised(towards), guidance.threshold) if guidance.threshold > 0 else guided
 
 
+def rows_of(evaluation: Evaluation, prompt: Conditioning, negative: bool = False) -> list[Row]:
+    """An item of the batch for each part of a prompt that counts now; parts that attend share one."""
+    parts = active(prompt, evaluation.progress)
+    rows = [Row(evaluation, part, (part,), negative) for part in parts if not part.attend]
+    if together := tuple(part for part in parts if part.attend):
+        rows.append(Row(evaluation, as_one(together), together, negative))
+    return rows
+
+
 def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident | None) -> list[Tensor]:
     """The network's raw outputs [C, h, w], a row each: one pass for all prompts of one length."""
     groups: dict[Hashable, list[int]] = {}
@@ -130,15 +144,19 @@ def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident |
         timesteps = [row.evaluation.point.timestep for row in some]
         steered = [Steered(row.evaluation.guidance.controls, row.evaluation.progress, row.negative) for row in some]
         residuals = residuals_of(steered, x, timesteps, prompts, denoiser.family, resident)
-        batch = denoiser.predict(x, timesteps, prompts, hints_of(some, residuals))
+        batch = denoiser.predict(x, timesteps, prompts, hints_of(some, residuals, resident))
         for index, output in zip(indices, batch, strict=True):
             outputs[index] = output
     return outputs
 
 
-def hints_of(rows: Sequence[Row], residuals: Residuals | None = None) -> Hints:
-    """What steers the rows of a batch beside their prompts."""
+def hints_of(rows: Sequence[Row], residuals: Residuals | None = None, resident: Resident | None = None) -> Hints:
+    """What steers the rows of a batch beside their prompts. resident: loads what guidance names."""
     evaluations = [row.evaluation for row in rows]
+    readings = tuple(
+        prompts_read(row.parts) + pictures_read(row.evaluation.guidance, row.evaluation.progress, row.negative, resident)
+        for row in rows
+    )
     concat = [each.guidance.concat for each in evaluations if each.guidance.concat is not None]
     return Hints(
         progress=tuple(each.progress for each in evaluations),
@@ -146,6 +164,7 @@ def hints_of(rows: Sequence[Row], residuals: Residuals | None = None) -> Hints:
         concat=_stacked(concat, "masked pictures") if len(concat) == len(rows) else None,
         negative=tuple(row.negative for row in rows),
         residuals=residuals,
+        readings=readings if any(readings) else (),
     )
 
 
@@ -163,20 +182,12 @@ def joined(outputs: Sequence[Tensor], rows: Sequence[Row], away: Tensor | None =
     """
     if len(outputs) == 1:
         return outputs[0]
-    parts = [row.conditioning for row in rows]
-    if all(part.mask is None for part in parts) and away is not None:
-        return away + sum((part.weight * (output - away) for part, output in zip(parts, outputs, strict=True)), start=0 * away)
-    shares = torch.stack([_share(part, outputs[0]) for part in parts])  # [N, 1, h, w]
-    total = shares.sum(0)
-    shares = torch.where(total > 1e-6, shares / total.clamp_min(1e-6), 1 / len(parts))
-    return (torch.stack(list(outputs)) * shares).sum(0)
-
-
-def _share(part: Conditioning, output: Tensor) -> Tensor:
-    """How much a part counts at each place of an output [C, h, w]: [1, h, w]."""
-    if part.mask is None:
-        return output.new_full((1, *output.shape[1:]), part.weight)
-    return part.weight * interpolate(part.mask[None, None].to(output), output.shape[1:], mode="area")[0]
+    if all(part.mask is None for row in rows for part in row.parts) and away is not None:
+        weights = [sum(part.weight for part in row.parts) for row in rows]
+        return away + sum((w * (output - away) for w, output in zip(weights, outputs, strict=True)), start=0 * away)
+    size = (outputs[0].shape[1], outputs[0].shape[2])
+    shares = [torch.stack([share_at(p.mask, p.weight, size, outputs[0]) for p in row.parts]).sum(0) for row in rows]
+    return (torch.stack(list(outputs)) * normalised(torch.stack(shares))[:, None]).sum(0)
 
 
 def prompt_shape(conditioning: Conditioning) -> Hashable:

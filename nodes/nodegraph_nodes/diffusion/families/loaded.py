@@ -34,12 +34,27 @@ class Residuals(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Something that the cross-attention of one item reads: a prompt, or a picture through an adapter.
+
+    tokens: [L, D]. mask: [H, W] at any size, where it counts; None for everywhere. adapter: whose keys and values it is read
+    with; None for the network's own, that is, a prompt.
+    """
+
+    tokens: Tensor
+    weight: float = 1.0
+    mask: Tensor | None = None
+    adapter: "LoadedImageAdapter | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Hints:
     """What steers a network beside its prompts, stacked along the batch.
 
     progress: the share of the schedule that each item has done. distilled: the guidance scale that a distilled network is told.
     concat: [B, C', h, w], the further input channels of an inpainting model. negative: which items are negative prompts; none
-    given means that none is. residuals: what control networks add inside.
+    given means that none is. residuals: what control networks add inside. readings: for each item what its cross-attention
+    reads: prompts, instead of its own, and pictures; empty where no item has any; only a U-Net knows them.
     """
 
     progress: tuple[float, ...]
@@ -47,6 +62,7 @@ class Hints:
     concat: Tensor | None = None
     negative: tuple[bool, ...] = ()
     residuals: Residuals | None = None
+    readings: tuple[tuple[Reading, ...], ...] = ()
 
 
 class LoadedDenoiser(Protocol):
@@ -88,6 +104,27 @@ class LoadedControl(Protocol):
 
         negative: which prompts are negative ones.
         """
+
+
+class LoadedImageAdapter(Protocol):
+    """What an IP-Adapter adds to a denoiser: tokens for its cross-attentions, and their keys and values in each."""
+
+    path: str
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def to(self, device: torch.device | str) -> Self: ...
+
+    def tokens(self, embeds: Tensor) -> Tensor:
+        """What an image encoder says of N pictures [N, T, D] -> tokens [L, W], all pictures' behind one another."""
+
+    def keys_and_values(self, layer: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Of tokens [K, L, W] in the denoiser's cross-attention number `layer`: two [K, L, C]."""
+
+    @property
+    def widths(self) -> tuple[tuple[int, int], ...]:
+        """(W, C) of each layer."""
 
 
 class LoadedTextEncoder(Protocol):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nodegraph_nodes.types import Autoencoder, Denoiser
 
+from .attention import cross_attentions, steered
 from .loaded import Hints, Prompts, module_bytes
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
@@ -27,6 +28,7 @@ class UNetDenoiser:
         self._takes_pooled = unet.config.class_embed_type is not None
         self._place: Tensor = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
         self._downscale = recipe.downscale
+        self.cross_attentions = cross_attentions(unet)
 
     @property
     def module(self) -> Any:
@@ -53,15 +55,16 @@ class UNetDenoiser:
             x = torch.cat([x, hints.concat.to(x)], 1)
         negative = () if hints is None else hints.negative
         added = added_conditions(self.unet.config, self._downscale, x, prompts, negative, place)
-        output = self.unet(
-            x.to(place),
-            torch.tensor(timesteps, device=place.device, dtype=torch.float32),
-            prompts.states.to(place),
-            class_labels=prompts.pooled.to(place) if self._takes_pooled and prompts.pooled is not None else None,
-            added_cond_kwargs=added,
-            **_residuals(hints, place),
-            return_dict=False,
-        )[0]
+        with steered(self.cross_attentions, hints, prompts.states.to(place), x):
+            output = self.unet(
+                x.to(place),
+                torch.tensor(timesteps, device=place.device, dtype=torch.float32),
+                prompts.states.to(place),
+                class_labels=prompts.pooled.to(place) if self._takes_pooled and prompts.pooled is not None else None,
+                added_cond_kwargs=added,
+                **_residuals(hints, place),
+                return_dict=False,
+            )[0]
         return output.float().contiguous()  # type: ignore[no-any-return]
 
 
