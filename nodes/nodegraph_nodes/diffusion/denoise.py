@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
+from nodegraph_nodes.diffusion.families import latents_of
 from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
 from nodegraph_nodes.diffusion.samplers import SAMPLERS, Request, begin, finish, masked_step, run_step, run_steps
 from nodegraph_nodes.diffusion.tiling import estimates
@@ -50,7 +51,7 @@ def begin_denoise(
             "The schedule has fewer steps than are left out.", socket="first_step", expected=expected, got=str(first_step)
         )
     if latent is not None:
-        _same_family(latent.family, schedule.family, "latent")
+        _same_latents(latent.family, schedule.family, "latent")
         if latent.samples.shape != noise.samples.shape:
             raise NodeError(
                 "The picture and the noise have different sizes.",
@@ -134,8 +135,39 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
             socket="state",
             hint="Take fewer steps here, or give the schedule more.",
         )
-    _same_family(state.family, denoiser.family, "state")
+    _same_latents(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
+    _check_concat(denoiser, state, guidance)
+
+
+def _check_concat(denoiser: Denoiser, state: DenoiseState, guidance: Guidance) -> None:
+    """An inpainting model needs the mask and the masked picture beside the latent, and no other model can use them."""
+    wanted, height, width = denoiser.concat_channels, *state.x.shape[1:]
+    if guidance.concat is None:
+        if wanted:
+            raise NodeError(
+                "This is an inpainting model: it has to be told what to repaint.",
+                socket="guidance",
+                expected="guidance with a mask and a masked picture",
+                got="guidance without",
+                hint="Link diffusion/inpaint_guidance between the guidance and this step.",
+            )
+    elif not wanted:
+        raise NodeError(
+            "This guidance is for an inpainting model, and this model is none.",
+            socket="guidance",
+            expected="guidance without a mask and a masked picture",
+            got="guidance with both",
+            hint="Load an inpainting model, or leave out diffusion/inpaint_guidance and mask the latent instead.",
+        )
+    elif guidance.concat.shape != (wanted, height, width):
+        raise NodeError(
+            "The guidance's masked picture has another size than the run.",
+            socket="guidance",
+            expected=f"{wanted} channels, {width} x {height}",
+            got="{0} channels, {2} x {1}".format(*guidance.concat.shape),
+            hint="Use a picture and a mask of the size that is being made.",
+        )
 
 
 def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:
@@ -176,6 +208,11 @@ def _same_family(got: str, wanted: str, socket: str) -> None:
     if got != wanted:
         hint = "Everything in a run comes from one model."
         raise NodeError("This was made for another kind of model.", socket=socket, expected=wanted, got=got, hint=hint)
+
+
+def _same_latents(got: str, wanted: str, socket: str) -> None:
+    """Families that share their latents hand runs to each other: SDXL's base to its refiner."""
+    _same_family(latents_of(got), latents_of(wanted), socket)
 
 
 def _size(latent: Latent) -> str:

@@ -44,10 +44,11 @@ def to_denoised(x: Tensor, output: Tensor, prediction: Prediction, point: Point)
 
 
 class Row(NamedTuple):
-    """One item of a network batch: a prompt of an evaluation."""
+    """One item of a network batch: a prompt of an evaluation. negative: it is what the evaluation is guided away from."""
 
     evaluation: Evaluation
     conditioning: Conditioning
+    negative: bool = False
 
 
 def guided_denoised(
@@ -71,7 +72,7 @@ def guided_denoised_many(
         guidance, start = evaluation.guidance, len(rows)
         if is_guided(guidance, evaluation.progress):
             assert guidance.negative is not None
-            rows += [Row(evaluation, part) for part in active(guidance.negative, evaluation.progress)]
+            rows += [Row(evaluation, part, True) for part in active(guidance.negative, evaluation.progress)]
         middle = len(rows)
         rows += [Row(evaluation, part) for part in active(guidance.positive, evaluation.progress)]
         spans.append((slice(start, middle), slice(middle, len(rows))))
@@ -114,6 +115,7 @@ def hints_of(rows: Sequence[Row]) -> Hints:
         progress=tuple(each.progress for each in evaluations),
         distilled=tuple(each.guidance.distilled for each in evaluations),
         concat=_stacked(concat, "masked pictures") if len(concat) == len(rows) else None,
+        negative=tuple(row.negative for row in rows),
     )
 
 

@@ -13,13 +13,16 @@ from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 from .adapting import adapt, base_of
 from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
 from .family import Family, Recipes
+from .kl import describe_autoencoder
 from .loaded import Hints, LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
 from .precision import compute_dtype, decode_dtype
 from .sd1 import SD1
+from .sd2 import SD2
+from .sdxl import SDXL, SDXL_REFINER
 from .source import ModelSource
 from .starter import STARTER
 
-FAMILIES: tuple[Family, ...] = (STARTER, SD1)
+FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD2, SDXL, SDXL_REFINER)
 
 
 def recognise(path: str | Path, digest: str) -> Family:
@@ -36,6 +39,11 @@ def recognise(path: str | Path, digest: str) -> Family:
 def describe_model(path: str | Path, digest: str, precision: Precision = "auto") -> Recipes:
     """The recipes of a model on disk, from its configs and headers alone. digest: of its content. Raises ModelError."""
     return recognise(path, digest).describe(ModelSource(Path(path), digest), precision)
+
+
+def latents_of(family: str) -> str:
+    """The family whose latents a family shares: SDXL's refiner goes on with the base's, SD 2 with SD 1's."""
+    return next((known.latents for known in FAMILIES if known.name == family and known.latents), family)
 
 
 def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
@@ -87,7 +95,9 @@ __all__ = [
     "base_of",
     "compute_dtype",
     "decode_dtype",
+    "describe_autoencoder",
     "describe_model",
+    "latents_of",
     "load_autoencoder",
     "load_denoiser",
     "load_text_encoder",

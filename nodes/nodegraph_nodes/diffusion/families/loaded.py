@@ -27,12 +27,14 @@ class Hints:
     """What steers a network beside its prompts, stacked along the batch.
 
     progress: the share of the schedule that each item has done. distilled: the guidance scale that a distilled network is told.
-    concat: [B, C', h, w], the further input channels of an inpainting model.
+    concat: [B, C', h, w], the further input channels of an inpainting model. negative: which items are negative prompts; none
+    given means that none is.
     """
 
     progress: tuple[float, ...]
     distilled: tuple[float, ...]
     concat: Tensor | None = None
+    negative: tuple[bool, ...] = ()
 
 
 class LoadedDenoiser(Protocol):

@@ -14,14 +14,24 @@ from nodegraph_nodes.types import Autoencoder, Denoiser
 from .loaded import Hints, Prompts, module_bytes
 
 
+AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
+"""What SDXL's refiner is told of a picture's beauty (0 to 10) where the prompt says nothing: diffusers' defaults."""
+
+
 class UNetDenoiser:
-    """A diffusers UNet2DConditionModel. Where it has a class embedding, that receives the pooled prompt."""
+    """A diffusers UNet2DConditionModel.
+
+    Where it has a class embedding, that receives the pooled prompt. SDXL's is also told sizes (Podell et al. 2023, section 2.2):
+    the prompt's extra `time_ids`, or else that the picture being made is whole and as large as it is.
+    """
 
     def __init__(self, recipe: Denoiser, unet: Any) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
         self.unet = _ready(unet)
         self._takes_pooled = unet.config.class_embed_type is not None
+        self._takes_sizes = unet.config.get("addition_embed_type") == "text_time"
+        self._downscale = recipe.downscale
         self._place = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
 
     @property
@@ -43,14 +53,41 @@ class UNetDenoiser:
         place = self._place
         if hints is not None and hints.concat is not None:
             x = torch.cat([x, hints.concat.to(x)], 1)
+        added = self._added(x, prompts, hints) if self._takes_sizes else None
         output = self.unet(
             x.to(place),
             torch.tensor(timesteps, device=place.device, dtype=torch.float32),
             prompts.states.to(place),
             class_labels=prompts.pooled.to(place) if self._takes_pooled and prompts.pooled is not None else None,
+            added_cond_kwargs=added,
             return_dict=False,
         )[0]
         return output.float().contiguous()  # type: ignore[no-any-return]
+
+    def _added(self, x: Tensor, prompts: Prompts, hints: Hints | None) -> dict[str, Tensor]:
+        """What SDXL is told beside the prompt's states: its pooled state [B, P] and sizes [B, 6], the refiner's [B, 5]."""
+        if prompts.pooled is None:
+            raise ValueError("This model needs prompts with a pooled state; encode them with its own text encoder.")
+        config = self.unet.config
+        count = (config.projection_class_embeddings_input_dim - prompts.pooled.shape[1]) // config.addition_time_embed_dim
+        sizes = prompts.extra.get("time_ids")
+        if sizes is None:
+            sizes = self._sizes(x, count, hints.negative if hints is not None else ())
+        elif sizes.shape[1] != count:
+            raise ValueError(
+                f"The prompt's size conditioning has {sizes.shape[1]} numbers where this model takes {count}; "
+                "SDXL's base and its refiner each need their own."
+            )
+        place = self._place
+        return {"text_embeds": prompts.pooled.to(place), "time_ids": sizes.to(place.device, torch.float32)}
+
+    def _sizes(self, x: Tensor, count: int, negative: Sequence[bool]) -> Tensor:
+        """(height, width, 0, 0, height, width) of the pictures being made, or the refiner's (height, width, 0, 0, score)."""
+        height, width = (float(side * self._downscale) for side in x.shape[2:])
+        if count == 6:
+            return torch.tensor([[height, width, 0, 0, height, width]]).expand(len(x), -1)
+        scores = [NEGATIVE_AESTHETIC_SCORE if is_negative else AESTHETIC_SCORE for is_negative in negative or [False] * len(x)]
+        return torch.tensor([[height, width, 0, 0, score] for score in scores])
 
 
 class KLAutoencoder:
