@@ -25,7 +25,8 @@ class Family:
     """One architecture.
 
     sought: what `recognise` looks for, in words, for the error when no family fits. latents: the family whose latents it
-    shares; empty: they are its own. `describe` reads configs and headers only. The loaders take the recipe, the device to compute on and the dtype to compute in.
+    shares; empty: they are its own. `describe` reads configs and headers only. The loaders take the recipe, the device to
+    compute on and the dtype to compute in.
     """
 
     name: str

@@ -30,7 +30,7 @@ _LDM_MARK, _DIFFUSERS_MARK = "decoder.mid.block_1.conv1.weight", "decoder.mid_bl
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an autoencoder lies. folder: in a diffusers layout ("." for a folder of its own); prefix: of the tensors in a file."""
+    """Where an autoencoder lies. folder: in a diffusers layout ("." for one of its own); prefix: of the tensors in a file."""
 
     folder: str = ""
     prefix: str = ""

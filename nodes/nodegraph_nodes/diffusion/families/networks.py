@@ -13,7 +13,6 @@ from nodegraph_nodes.types import Autoencoder, Denoiser
 
 from .loaded import Hints, Prompts, module_bytes
 
-
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
 """What SDXL's refiner is told of a picture's beauty (0 to 10) where the prompt says nothing: diffusers' defaults."""
 
@@ -21,8 +20,8 @@ AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
 class UNetDenoiser:
     """A diffusers UNet2DConditionModel.
 
-    Where it has a class embedding, that receives the pooled prompt. SDXL's is also told sizes (Podell et al. 2023, section 2.2):
-    the prompt's extra `time_ids`, or else that the picture being made is whole and as large as it is.
+    Where it has a class embedding, that receives the pooled prompt. SDXL's is also told sizes (Podell et al. 2023, section
+    2.2): the prompt's extra `time_ids`, or else that the picture being made is whole and as large as it is.
     """
 
     def __init__(self, recipe: Denoiser, unet: Any) -> None:

@@ -61,7 +61,7 @@ def read_configs(source: ModelSource, shipped: Path, text_encoders: Sequence[str
 
 
 def _with_marks(configs: Configs, header: Mapping[str, TensorInfo]) -> Configs:
-    """What a single file's tensors say: how many channels the U-Net takes, and in marks (`v_pred`, `ztsnr`) what it predicts."""
+    """What a single file's tensors say: how many channels its U-Net takes; by marks (`v_pred`, `ztsnr`), what it predicts."""
     first = header.get(f"{ldm_names.UNET}input_blocks.0.0.weight")
     if first is not None and len(first.shape) == 4:
         configs = replace(configs, unet={**configs.unet, "in_channels": first.shape[1]})
