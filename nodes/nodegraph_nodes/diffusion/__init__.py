@@ -11,10 +11,18 @@ from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
 from nodegraph_nodes.diffusion.masked import masked_latent
-from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
+from nodegraph_nodes.diffusion.model import (
+    autoencoder_network,
+    denoiser_network,
+    load_autoencoder,
+    load_model,
+    set_prediction,
+    text_encoder_network,
+)
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
 from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
+from nodegraph_nodes.diffusion.sizes import size_conditioning
 
 __all__ = [
     "autoencoder_network",
@@ -27,6 +35,7 @@ __all__ = [
     "encode_prompt",
     "finish_denoise",
     "guidance",
+    "load_autoencoder",
     "load_model",
     "masked_latent",
     "noise_like",
@@ -35,6 +44,8 @@ __all__ = [
     "perceptual_distance",
     "sample_noise",
     "seamless",
+    "set_prediction",
+    "size_conditioning",
     "text_encoder_network",
     "tile_autoencoder",
     "tile_denoiser",

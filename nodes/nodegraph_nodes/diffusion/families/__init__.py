@@ -11,10 +11,11 @@ import torch
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from .adapting import adapt, base_of
-from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
+from .errors import BrokenModel, MissingTensors, ModelError, UndecidedFamily, UnknownModel
 from .family import Family, Recipes
 from .kl import describe_autoencoder
 from .loaded import Hints, LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
+from .nearest import what_it_is
 from .precision import compute_dtype, decode_dtype
 from .sd1 import SD1
 from .sd2 import SD2
@@ -33,7 +34,7 @@ def recognise(path: str | Path, digest: str) -> Family:
     for family in FAMILIES:
         if family.recognise(source):
             return family
-    raise UnknownModel(str(path), [family.sought for family in FAMILIES])
+    raise UnknownModel(str(path), [family.sought for family in FAMILIES], what_it_is(source))
 
 
 def describe_model(path: str | Path, digest: str, precision: Precision = "auto") -> Recipes:
@@ -90,6 +91,7 @@ __all__ = [
     "ModelSource",
     "Prompts",
     "Recipes",
+    "UndecidedFamily",
     "UnknownModel",
     "adapt",
     "base_of",

@@ -16,7 +16,7 @@ from nodegraph_nodes.types import Autoencoder, Precision
 
 from . import ldm_names
 from .assemble import fill, skeleton
-from .errors import BrokenModel, UnknownModel
+from .errors import BrokenModel, UndecidedFamily, UnknownModel
 from .networks import KLAutoencoder
 from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
 
@@ -54,8 +54,7 @@ def describe_autoencoder(
 ) -> Autoencoder:
     """The recipe of an autoencoder in a file or folder of its own, or of the one inside a model's file.
 
-    family: whose latents it makes; None: as its config's scale says. Raises ModelError; UnknownModel where the file does not
-    tell and no family is given.
+    family: whose latents it makes; None: as its config's scale says. Raises ModelError; UndecidedFamily where nothing says.
     """
     source = ModelSource(Path(path), digest)
     place = _place(source) if source.path.exists() else None
@@ -71,10 +70,14 @@ def describe_autoencoder(
     if family is None:
         family = _family_of_scale(config)
     if family is None:
-        raise BrokenModel(str(path), "an autoencoder's file does not tell which family it is for; choose the family.")
-    described = config or shipped_config(family)
+        raise UndecidedFamily(
+            str(path),
+            "it does not tell which family it is for, and the scales of their latents differ.",
+            "Choose the family of the checkpoint that it goes with: sdxl for Stable Diffusion XL, sd1 for 1 and 2.",
+        )
     if family not in SCALES:
         raise BrokenModel(str(path), f"autoencoders of their own are known for {', '.join(SCALES)}, not for {family!r}.")
+    described = config or shipped_config(family)
     channels = int(described["latent_channels"])
     _check(source, place, channels)
     scale = float((config or {}).get("scaling_factor", SCALES[family]))
