@@ -1,6 +1,6 @@
 """CLIP towers from disk: how a model stores one is a plan, whether in a folder of its own or among a single file's tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,13 @@ _PROJECTION = "text_projection.weight"
 class TowerPlan:
     """Where a tower lies and how it is read.
 
-    folder, tokenizer: its folders in a diffusers layout. prefix: of its tensors in a single file, where openclip tells whose
-    names they have. title: in messages. omitted, normed, pools: see ClipTower; projected: its pooled state is projected.
+    folder, tokenizer: its folders in a diffusers layout. prefixes: those that its tensors can have in a single file, where
+    openclip tells whose names they have. title: in messages. omitted, normed, pools: see ClipTower; projected: its pooled state is projected.
     pad: the token that fills prompts up, where the model brings no tokenizer.
     """
 
     title: str
-    prefix: str
+    prefixes: tuple[str, ...]
     folder: str = "text_encoder"
     tokenizer: str = "tokenizer"
     openclip: bool = False
@@ -66,24 +66,30 @@ class _Named(nn.Module):
         self.text_projection = projection
 
 
+def prefix_of(plan: TowerPlan, stored: Iterable[str]) -> str | None:
+    """The prefix that a single file's tensors of this tower have, or None where it has no such tower."""
+    return next((prefix for prefix in plan.prefixes if any(name.startswith(prefix) for name in stored)), None)
+
+
 def landmark(plan: TowerPlan, stored: Mapping[str, Any]) -> str:
     """The name of the tower's token table [vocabulary, D] in a single file."""
-    name = "embeddings.token_embedding.weight"
+    return _stored_name(plan, "embeddings.token_embedding.weight", stored)
+
+
+def _stored_name(plan: TowerPlan, name: str, stored: Mapping[str, Any]) -> str:
+    prefix = prefix_of(plan, stored) or plan.prefixes[0]
     if plan.openclip:
-        return ldm_names.openclip_name(name, plan.prefix)
-    return ldm_names.clip_prefix(stored, plan.prefix) + name
+        return ldm_names.openclip_name(name, prefix)
+    return ldm_names.clip_prefix(stored, prefix) + name
 
 
 def _read(source: ModelSource, plan: TowerPlan, names: list[str]) -> dict[str, Tensor]:
     """The tower's tensors under transformers' names."""
     if source.is_folder:
         return {name.removeprefix("text_model."): tensor for name, tensor in source.read(plan.folder, *WEIGHTS).items()}
-    if plan.openclip:
-        stored = {name: ldm_names.openclip_name(name, plan.prefix) for name in names}
-        tensors = read_tensors(source.path, stored, network=plan.network)
-        return {name: ldm_names.from_openclip(name, tensor) for name, tensor in tensors.items()}
-    prefix = ldm_names.clip_prefix(read_header(source.path), plan.prefix)
-    return read_tensors(source.path, {name: prefix + name for name in names}, network=plan.network)
+    header = read_header(source.path)
+    tensors = read_tensors(source.path, {name: _stored_name(plan, name, header) for name in names}, network=plan.network)
+    return {name: ldm_names.from_openclip(name, t) for name, t in tensors.items()} if plan.openclip else tensors
 
 
 def _tokenizer(source: ModelSource, plan: TowerPlan, length: int) -> Any:

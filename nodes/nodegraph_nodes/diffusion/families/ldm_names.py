@@ -11,13 +11,14 @@ from typing import Any
 
 from torch import Tensor
 
+LABELS = "model.diffusion_model.label_emb.0.0.weight"
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 CLIP = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
 XL_CLIP = "conditioner.embedders.0.transformer."
 XL_OPEN_CLIP = "conditioner.embedders.1.model."
-REFINER_OPEN_CLIP = "conditioner.embedders.0.model."
+XL_ONLY_OPEN_CLIP = "conditioner.embedders.0.model."
 
 _UNET_TOP = {
     "time_embedding.linear_1": "time_embed.0",

@@ -12,7 +12,7 @@ _TOWERS = {
     "Stable Diffusion 1": (ldm_names.CLIP,),
     "Stable Diffusion 2": (ldm_names.OPEN_CLIP,),
     "Stable Diffusion XL": (ldm_names.XL_CLIP, ldm_names.XL_OPEN_CLIP),
-    "Stable Diffusion XL's refiner": (ldm_names.REFINER_OPEN_CLIP,),
+    "Stable Diffusion XL's refiner": (ldm_names.XL_ONLY_OPEN_CLIP,),
 }
 _BY_CONTEXT = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 _BY_CONTEXT[1280] = "Stable Diffusion XL's refiner"
@@ -70,6 +70,9 @@ def _nearly_a_checkpoint(header: Header) -> str | None:
     title = max(present, key=lambda name: (len(present[name]), name == guess))
     if not present[title] and guess is None:
         return "It has a U-Net, and no text encoder that is known."
+    if len(present[title]) == len(_TOWERS[title]):
+        what = "a label that it has (label_emb)" if ldm_names.LABELS in header else "the sizes that it lacks (label_emb)"
+        return f"It is almost {title}, but for {what}: an unCLIP model, perhaps."
     missing = " and ".join(f"{prefix}*" for prefix in _TOWERS[title] if prefix not in present[title])
     return f"It is almost {title}: it has a U-Net, but lacks the text encoder's tensors {missing}."
 

@@ -28,7 +28,7 @@ ARCHITECTURE = Architecture(
     ".safetensors file with model.diffusion_model.* and cond_stage_model.transformer.* tensors",
     pipelines=PIPELINES,
     is_folder=has_clip_vit_l,
-    towers=(TowerPlan("CLIP ViT-L", ldm_names.CLIP),),
+    towers=(TowerPlan("CLIP ViT-L", (ldm_names.CLIP,)),),
     preview=PREVIEW,
 )
 SD1 = family_of(ARCHITECTURE)

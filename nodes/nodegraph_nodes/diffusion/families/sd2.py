@@ -47,7 +47,10 @@ SD2 = family_of(
         "model.diffusion_model.* and cond_stage_model.model.* tensors",
         pipelines=PIPELINES,
         is_folder=_has_open_clip,
-        towers=(TowerPlan("OpenCLIP ViT-H", ldm_names.OPEN_CLIP, openclip=True, pad="!"),),
+        towers=(
+            # the second is SD Turbo's
+            TowerPlan("OpenCLIP ViT-H", (ldm_names.OPEN_CLIP, ldm_names.XL_ONLY_OPEN_CLIP), openclip=True, pad="!"),
+        ),
         preview=PREVIEW,
         latents="sd1",
         marks=guess_prediction,

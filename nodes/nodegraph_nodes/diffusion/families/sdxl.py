@@ -44,7 +44,7 @@ def _big_g(prefix: str) -> TowerPlan:
     """OpenCLIP ViT-bigG: the states of its last layer but one, not normed, and the pooled prompt."""
     return TowerPlan(
         "OpenCLIP ViT-bigG",
-        prefix,
+        (prefix,),
         "text_encoder_2",
         "tokenizer_2",
         openclip=True,
@@ -64,10 +64,11 @@ SDXL = family_of(
         pipelines=PIPELINES,
         is_folder=_has_first_encoder,
         towers=(
-            TowerPlan("CLIP ViT-L", ldm_names.XL_CLIP, omitted=1, normed=False),
+            TowerPlan("CLIP ViT-L", (ldm_names.XL_CLIP,), omitted=1, normed=False),
             _big_g(ldm_names.XL_OPEN_CLIP),
         ),
         preview=PREVIEW,
+        told_sizes=True,
         zeros_for_empty=True,
         marks=_refuse_edm,
     )
@@ -79,9 +80,10 @@ SDXL_REFINER = family_of(
         "model.diffusion_model.* and conditioner.embedders.0.model.* tensors",
         pipelines=PIPELINES,
         is_folder=_lacks_first_encoder,
-        towers=(_big_g(ldm_names.REFINER_OPEN_CLIP),),
+        towers=(_big_g(ldm_names.XL_ONLY_OPEN_CLIP),),
         preview=PREVIEW,
         latents="sdxl",
+        told_sizes=True,
         zeros_for_empty=True,
     )
 )

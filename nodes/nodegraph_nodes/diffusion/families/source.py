@@ -123,6 +123,14 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     return tensors
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself in words, which its writer was free to leave out. Raises BrokenModel."""
+    read_header(path)  # checks the file
+    with path.open("rb") as file:
+        said = json.loads(file.read(int.from_bytes(file.read(8), "little"))).get("__metadata__")
+    return {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
+
+
 def read_tensors(path: Path, names: Mapping[str, str] | None = None, *, network: str = "network") -> dict[str, Tensor]:
     """Tensors of a safetensors file, mapped from the file (read when touched). Raises BrokenModel, MissingTensors.
 

@@ -13,9 +13,10 @@ from nodegraph_nodes.types import NoiseProcess, Prediction
 
 from . import ldm_names
 from .errors import BrokenModel
-from .source import ModelSource, TensorInfo, read_header, read_json
+from .source import ModelSource, TensorInfo, read_header, read_json, read_metadata
 
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v"}
+_SPOKEN = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "epsilon"}
 _SCHEDULER = "scheduler/scheduler_config.json"
 
 
@@ -57,17 +58,24 @@ def read_configs(source: ModelSource, shipped: Path, text_encoders: Sequence[str
         text_encoders={folder: read(f"{folder}/config.json") for folder in text_encoders},
         own=frozenset(own),
     )
-    return found if source.is_folder else _with_marks(found, read_header(source.path))
+    return found if source.is_folder else _with_marks(found, source.path)
 
 
-def _with_marks(configs: Configs, header: Mapping[str, TensorInfo]) -> Configs:
-    """What a single file's tensors say: how many channels its U-Net takes; by marks (`v_pred`, `ztsnr`), what it predicts."""
+def _with_marks(configs: Configs, path: Path) -> Configs:
+    """What a single file says: by its first layer, how many channels its U-Net takes; what it predicts by marks among its
+    tensors (`v_pred`, `ztsnr`), or in the words of the Stability AI model metadata standard."""
+    header = read_header(path)
     first = header.get(f"{ldm_names.UNET}input_blocks.0.0.weight")
     if first is not None and len(first.shape) == 4:
         configs = replace(configs, unet={**configs.unet, "in_channels": first.shape[1]})
-    if configs.prediction_is_said or not _marked(header, "v_pred"):
+    if configs.prediction_is_said:
         return configs
-    marks = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": _marked(header, "ztsnr")}
+    said = _SPOKEN.get(read_metadata(path).get("modelspec.prediction_type", "").lower())
+    if _marked(header, "v_pred"):
+        said = "v_prediction"
+    if said is None:
+        return configs
+    marks = {"prediction_type": said, "rescale_betas_zero_snr": _marked(header, "ztsnr")}
     return replace(configs, scheduler={**configs.scheduler, **marks}, own=configs.own | {_SCHEDULER})
 
 

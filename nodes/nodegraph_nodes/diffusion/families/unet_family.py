@@ -17,7 +17,7 @@ from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, PreviewFacto
 from . import clip_loading, kl, ldm_names
 from .assemble import fill, skeleton
 from .clip import ClipTextEncoder
-from .clip_loading import TowerPlan, load_tower
+from .clip_loading import TowerPlan, load_tower, prefix_of
 from .errors import BrokenModel
 from .family import Family, Recipes
 from .kl import load_kl
@@ -34,7 +34,7 @@ class Architecture:
     """What sets one family with a U-Net apart.
 
     pipelines: names of diffusers' pipelines, among which `is_folder` tells. shipped: the folder of its configs. marks: what
-    more a single file's weights tell (see sd2). latents: the family whose latents it shares, if not its own. zeros_for_empty:
+    more a single file's weights tell (see sd2). told_sizes: its U-Net takes sizes and the pooled prompt. latents: the family whose latents it shares, if not its own. zeros_for_empty:
     see ClipTextEncoder; what model_index.json says (force_zeros_for_empty_prompt) comes first.
     """
 
@@ -45,6 +45,7 @@ class Architecture:
     towers: tuple[TowerPlan, ...]
     preview: PreviewFactors
     latents: str = ""
+    told_sizes: bool = False
     zeros_for_empty: bool = False
     marks: Callable[[ModelSource, Configs], Configs] | None = None
 
@@ -79,8 +80,10 @@ def recognise(architecture: Architecture, source: ModelSource) -> bool:
             and architecture.is_folder(source)
         )
     header = read_header(source.path)
-    return f"{ldm_names.UNET}input_blocks.0.0.weight" in header and all(
-        any(name.startswith(tower.prefix) for name in header) for tower in architecture.towers
+    return (
+        f"{ldm_names.UNET}input_blocks.0.0.weight" in header
+        and (ldm_names.LABELS in header) == architecture.told_sizes
+        and all(prefix_of(tower, header) for tower in architecture.towers)
     )
 
 
