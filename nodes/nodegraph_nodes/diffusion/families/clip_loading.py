@@ -1,6 +1,6 @@
 """CLIP towers from disk: how a model stores one is a plan, whether in a folder of its own or among a single file's tensors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,9 @@ _PROJECTION = "text_projection.weight"
 class TowerPlan:
     """Where a tower lies and how it is read.
 
-    folder, tokenizer: its folders in a diffusers layout. prefixes: those that its tensors can have in a single file, where
-    openclip tells whose names they have. title: in messages. omitted, normed, pools: see ClipTower; projected: its pooled state is projected.
-    pad: the token that fills prompts up, where the model brings no tokenizer.
+    title: in messages. prefixes: those that its tensors can have in a single file, where openclip tells whose names they
+    have. folder, tokenizer: its folders in a diffusers layout. omitted, normed, pools: see ClipTower; projected: its pooled
+    state is projected. pad: the token that fills prompts up, where the model brings no tokenizer.
     """
 
     title: str
@@ -73,22 +73,24 @@ def prefix_of(plan: TowerPlan, stored: Iterable[str]) -> str | None:
 
 def landmark(plan: TowerPlan, stored: Mapping[str, Any]) -> str:
     """The name of the tower's token table [vocabulary, D] in a single file."""
-    return _stored_name(plan, "embeddings.token_embedding.weight", stored)
+    return _stored_names(plan, ["embeddings.token_embedding.weight"], stored)[0]
 
 
-def _stored_name(plan: TowerPlan, name: str, stored: Mapping[str, Any]) -> str:
+def _stored_names(plan: TowerPlan, names: Sequence[str], stored: Mapping[str, Any]) -> list[str]:
+    """Names in a single file, from transformers'."""
     prefix = prefix_of(plan, stored) or plan.prefixes[0]
     if plan.openclip:
-        return ldm_names.openclip_name(name, prefix)
-    return ldm_names.clip_prefix(stored, prefix) + name
+        return [ldm_names.openclip_name(name, prefix) for name in names]
+    prefix = ldm_names.clip_prefix(stored, prefix)
+    return [prefix + name for name in names]
 
 
-def _read(source: ModelSource, plan: TowerPlan, names: list[str]) -> dict[str, Tensor]:
+def _read(source: ModelSource, plan: TowerPlan, names: Sequence[str]) -> dict[str, Tensor]:
     """The tower's tensors under transformers' names."""
     if source.is_folder:
         return {name.removeprefix("text_model."): tensor for name, tensor in source.read(plan.folder, *WEIGHTS).items()}
-    header = read_header(source.path)
-    tensors = read_tensors(source.path, {name: _stored_name(plan, name, header) for name in names}, network=plan.network)
+    stored = dict(zip(names, _stored_names(plan, names, read_header(source.path)), strict=True))
+    tensors = read_tensors(source.path, stored, network=plan.network)
     return {name: ldm_names.from_openclip(name, t) for name, t in tensors.items()} if plan.openclip else tensors
 
 

@@ -33,9 +33,9 @@ _OTHER_CHANNELS = {5: "a depth-guided model", 7: "an upscaling model", 8: "an In
 class Architecture:
     """What sets one family with a U-Net apart.
 
-    pipelines: names of diffusers' pipelines, among which `is_folder` tells. shipped: the folder of its configs. marks: what
-    more a single file's weights tell (see sd2). told_sizes: its U-Net takes sizes and the pooled prompt. latents: the family whose latents it shares, if not its own. zeros_for_empty:
-    see ClipTextEncoder; what model_index.json says (force_zeros_for_empty_prompt) comes first.
+    pipelines: names of diffusers' pipelines, among which `is_folder` tells. told_sizes: its U-Net is told sizes and the pooled
+    prompt. latents: the family whose latents it shares, if not its own. zeros_for_empty: see ClipTextEncoder; what
+    model_index.json says (force_zeros_for_empty_prompt) comes first. marks: what more a single file's weights tell (see sd2).
     """
 
     name: str
