@@ -61,8 +61,8 @@ def theirs(pipeline: Any, **options: Any) -> Tensor:
     """The pipeline's, from the same noise."""
     pipeline.scheduler = tiny_scheduler(pipeline.scheduler.config.prediction_type)
     settings = {"negative_prompt": NEGATIVE, "guidance_scale": SCALE, "num_inference_steps": STEPS, "latents": noise()}
-    result = pipeline(PROMPT, output_type="np", **{**settings, **options})
-    return torch.from_numpy(result.images[0])
+    result = pipeline(PROMPT, **{"output_type": "np", **settings, **options})
+    return torch.as_tensor(result.images[0])
 
 
 def difference(one: Tensor, other: Tensor) -> float:

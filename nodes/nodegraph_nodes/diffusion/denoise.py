@@ -137,37 +137,30 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
         )
     _same_latents(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
-    _check_concat(denoiser, state, guidance)
+    _check_channels(denoiser, state, guidance)
 
 
-def _check_concat(denoiser: Denoiser, state: DenoiseState, guidance: Guidance) -> None:
-    """An inpainting model needs the mask and the masked picture beside the latent, and no other model can use them."""
+def _check_channels(denoiser: Denoiser, state: DenoiseState, guidance: Guidance) -> None:
+    """Refuse a guidance whose further input channels are not those that the network has."""
     wanted, height, width = denoiser.concat_channels, *state.x.shape[1:]
-    if guidance.concat is None:
-        if wanted:
-            raise NodeError(
-                "This is an inpainting model: it has to be told what to repaint.",
-                socket="guidance",
-                expected="guidance with a mask and a masked picture",
-                got="guidance without",
-                hint="Link diffusion/inpaint_guidance between the guidance and this step.",
-            )
-    elif not wanted:
-        raise NodeError(
-            "This guidance is for an inpainting model, and this model is none.",
-            socket="guidance",
-            expected="guidance without a mask and a masked picture",
-            got="guidance with both",
-            hint="Load an inpainting model, or leave out diffusion/inpaint_guidance and mask the latent instead.",
+    got = None if guidance.concat is None else tuple(guidance.concat.shape)
+    if got == ((wanted, height, width) if wanted else None):
+        return
+    if got is None or not wanted:
+        message = "This model has to be told what to paint." if wanted else "This model cannot be told a mask and a picture."
+        hint = (
+            "Link diffusion/inpaint_guidance before it." if wanted else "Use an inpainting model, or diffusion/masked_latent."
         )
-    elif guidance.concat.shape != (wanted, height, width):
         raise NodeError(
-            "The guidance's masked picture has another size than the run.",
-            socket="guidance",
-            expected=f"{wanted} channels, {width} x {height}",
-            got="{0} channels, {2} x {1}".format(*guidance.concat.shape),
-            hint="Use a picture and a mask of the size that is being made.",
+            message, socket="guidance", expected=f"{wanted} further channels", got=str(got[0] if got else 0), hint=hint
         )
+    raise NodeError(
+        "The picture that the model is told has another size than the one it makes.",
+        socket="guidance",
+        expected=f"{wanted} channels, {width} x {height}",
+        got=f"{got[0]} channels, {got[2]} x {got[1]}",
+        hint="Make the noise as large as the picture of diffusion/inpaint_guidance.",
+    )
 
 
 def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:
