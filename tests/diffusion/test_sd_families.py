@@ -13,13 +13,14 @@ from diffusers import (
     StableDiffusionXLImg2ImgPipeline,
     UNet2DConditionModel,
 )
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from tiny_models import save_single_file
 from tiny_models.pictures import HALF, STEPS, TOLERANCE, difference, ours, theirs
 from tiny_models.stored import TINY, Stored
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from nodegraph_nodes.diffusion import families
-from nodegraph_nodes.diffusion.families import BrokenModel, describe_model
+from nodegraph_nodes.diffusion.families import BrokenModel, describe_model, ldm_names
 from nodegraph_nodes.diffusion.families.assemble import skeleton
 
 PLAIN = ["sd1", "sd2", "sdxl"]
@@ -132,3 +133,18 @@ def test_shipped_configs_have_as_many_weights_as_the_published_models(name):
             networks.append(skeleton(lambda kind=kind, config=config: kind(config)))
     assert tuple(sum(p.numel() for p in network.parameters()) for network in networks) == COUNTS[name]
     assert vae["scaling_factor"] == (0.13025 if name.startswith("sdxl") else 0.18215)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_names_in_single_files_of_full_size_are_those_that_diffusers_reads(name):
+    shipped = Path(families.__file__).with_name(f"{name}_config")
+    unet, vae = (json.loads((shipped / part / "config.json").read_text()) for part in ("unet", "vae"))
+    network = skeleton(lambda: UNet2DConditionModel.from_config(unet))
+    state = network.state_dict()
+    stored = {ldm_names.unet_name(key, unet): tensor for key, tensor in state.items()}
+    read = convert_ldm_unet_checkpoint(stored, {**network.config, "class_embed_type": None})
+    assert {key: tensor.shape for key, tensor in read.items()} == {key: tensor.shape for key, tensor in state.items()}
+    network = skeleton(lambda: AutoencoderKL.from_config(vae))
+    state = network.state_dict()
+    stored = {ldm_names.vae_name(key, vae): tensor for key, tensor in state.items()}
+    assert convert_ldm_vae_checkpoint(stored, dict(network.config)).keys() == state.keys()
