@@ -42,10 +42,10 @@ def load_kl(recipe: Autoencoder, config: Mapping[str, Any], device: torch.device
     from diffusers import AutoencoderKL
 
     source = ModelSource(Path(recipe.path), recipe.digest)
-    place = _place(source)
+    place = _place(source) or _Place("vae", ldm_names.VAE)  # a model without one: what it lacks is named as in models
     config = _own_config(source) or config
     vae = skeleton(lambda: AutoencoderKL.from_config(dict(config)))
-    tensors = {name: _as_linear(name, tensor) for name, tensor in _read(source, place or _Place("vae"), vae, config).items()}
+    tensors = {name: _as_linear(name, tensor) for name, tensor in _read(source, place, vae, config).items()}
     return KLAutoencoder(recipe, fill(vae, tensors, recipe.path, "autoencoder", dtype)).to(device)
 
 
@@ -138,8 +138,7 @@ def _read(source: ModelSource, place: _Place, vae: Any, config: Mapping[str, Any
         header = read_header(source.path)
         stored = {_current_name(name.removeprefix(place.prefix)): name for name in header if name.startswith(place.prefix)}
         return read_tensors(source.path, stored, network="autoencoder")
-    prefix = place.prefix if place.folder == "" else ldm_names.VAE
-    names = {name: ldm_names.vae_name(name, config, prefix) for name in vae.state_dict()}
+    names = {name: ldm_names.vae_name(name, config, place.prefix) for name in vae.state_dict()}
     return read_tensors(source.path, names, network="autoencoder")
 
 
