@@ -136,7 +136,7 @@ def _unet_family(shapes: Shapes) -> str | None:
 
 def _by_context(width: int) -> str | None:
     """A U-Net's family by the width of the text that it attends to."""
-    return {768: "sd1", 1024: "sd2", 2048: "sdxl"}.get(width)
+    return {768: "sd1", 1024: "sd2", 1280: "sdxl_refiner", 2048: "sdxl"}.get(width)
 
 
 def _autoencoder(shapes: Shapes) -> Model | None:

@@ -23,6 +23,7 @@ _PIPELINES = {
     "StableDiffusion": "sd1",
     "Flux": "flux",
 }
+_PARTS = {"AutoencoderKL": "autoencoder", "ControlNetModel": "controlnet", "UNet2DConditionModel": "diffusion_model"}
 
 
 class ModelInfo(NamedTuple):
@@ -175,17 +176,21 @@ def _look(path: Path, root: Path, digests: Digests | None) -> ModelInfo:
 def _folder_model(folder: Path) -> Model:
     if (folder / _CARDS[0]).is_file():
         return Model("checkpoint", "starter")
-    try:
-        pipeline = str(json.loads((folder / _CARDS[1]).read_text("utf-8"))["_class_name"])
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        return UNKNOWN
+    if (pipeline := _said(folder / _CARDS[1], "_class_name")) is None:
+        part = _said(folder / "config.json", "_class_name")
+        return Model(_PARTS[part], None) if part in _PARTS else UNKNOWN
     family = next((family for start, family in _PIPELINES.items() if pipeline.startswith(start)), None)
-    return Model("checkpoint", None if family == "sd1" and _is_sd2(folder) else family)
+    if family == "sd1":  # SD 2 has the pipeline of SD 1, and another text encoder
+        activation = _said(folder / "text_encoder/config.json", "hidden_act")
+        family = None if activation is None else "sd1" if activation == "quick_gelu" else "sd2"
+    elif family == "sdxl" and not (folder / "text_encoder").exists() and (folder / "text_encoder_2").exists():
+        family = "sdxl_refiner"
+    return Model("checkpoint", family)
 
 
-def _is_sd2(folder: Path) -> bool:
-    """SD 2 has the pipeline of SD 1, and another text encoder."""
+def _said(config: Path, name: str) -> str | None:
+    """What a JSON file says under a name, if it says anything."""
     try:
-        return bool(json.loads((folder / "text_encoder/config.json").read_text("utf-8"))["hidden_act"] != "quick_gelu")
+        return str(json.loads(config.read_text("utf-8"))[name])
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        return True
+        return None

@@ -146,6 +146,7 @@ def test_the_bundled_model_is_known() -> None:
         ({"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": (1,), "vae.a": (1,)}, "checkpoint", "flux"),
         ({"double_blocks.0.img_attn.qkv.weight": (1,)}, "diffusion_model", "flux"),
         ({"input_blocks.0.0.weight": (320, 4, 3, 3), "x.attn2.to_k.weight": (1, 2048)}, "diffusion_model", "sdxl"),
+        ({"input_blocks.0.0.weight": (384, 4, 3, 3), "x.attn2.to_k.weight": (1, 1280)}, "diffusion_model", "sdxl_refiner"),
         ({"conv_in.weight": (1,), "time_embedding.linear_1.weight": (1,)}, "diffusion_model", None),
         ({"decoder.conv_in.weight": (1,), "encoder.conv_in.weight": (1,)}, "autoencoder", None),
         ({"lora_unet_x_attn2_to_k.lora_down.weight": (4, 768)}, "lora", "sd1"),
@@ -161,6 +162,35 @@ def test_the_bundled_model_is_known() -> None:
 )
 def test_headers_tell_what_a_model_is(shapes: dict[str, tuple[int, ...]], kind: str | None, family: str | None) -> None:
     assert recognise(shapes) == (kind, family)
+
+
+SD, XL, REFINER = "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"
+
+
+def index(pipeline: str, encoder: str = "text_encoder", activation: str = "gelu") -> dict[str, Any]:
+    return {"model_index.json": {"_class_name": pipeline}, f"{encoder}/config.json": {"hidden_act": activation}}
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "family"),
+    [
+        (index(SD, activation="quick_gelu"), "checkpoint", "sd1"),
+        (index(SD), "checkpoint", "sd2"),
+        (index(SD, "elsewhere"), "checkpoint", None),
+        (index(XL, activation="quick_gelu"), "checkpoint", "sdxl"),
+        (index(REFINER, "text_encoder_2"), "checkpoint", "sdxl_refiner"),
+        ({"config.json": {"_class_name": "AutoencoderKL"}}, "autoencoder", None),
+        ({"config.json": {"_class_name": "ControlNetModel"}}, "controlnet", None),
+        ({"config.json": {"architectures": ["CLIPTextModel"]}}, None, None),
+    ],
+)
+def test_configs_tell_what_a_folder_is(tmp_path: Path, files: dict[str, Any], kind: str | None, family: str | None) -> None:
+    for name, content in files.items():
+        (tmp_path / "m" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "m" / name).write_text(json.dumps(content))
+    model(tmp_path / "m" / "weights.safetensors")
+    (found,) = list_models([tmp_path])
+    assert (found.kind, found.family) == (kind, family)
 
 
 @given(st.dictionaries(st.text(), st.lists(st.integers()).map(tuple)))

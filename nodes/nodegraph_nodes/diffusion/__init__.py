@@ -22,11 +22,19 @@ from nodegraph_nodes.diffusion.image_prompt import (
 from nodegraph_nodes.diffusion.inpaint import inpaint_guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
 from nodegraph_nodes.diffusion.masked import masked_content, masked_latent, unmasked_latent
-from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
+from nodegraph_nodes.diffusion.model import (
+    autoencoder_network,
+    denoiser_network,
+    load_autoencoder,
+    load_model,
+    set_prediction,
+    text_encoder_network,
+)
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
 from nodegraph_nodes.diffusion.region import combine_regions, region
 from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
+from nodegraph_nodes.diffusion.sizes import size_conditioning
 from nodegraph_nodes.diffusion.tune import tune_denoiser
 
 __all__ = [
@@ -51,6 +59,7 @@ __all__ = [
     "image_adapter_network",
     "image_encoder_network",
     "inpaint_guidance",
+    "load_autoencoder",
     "load_controlnet",
     "load_image_encoder",
     "load_ip_adapter",
@@ -64,6 +73,8 @@ __all__ = [
     "region",
     "sample_noise",
     "seamless",
+    "set_prediction",
+    "size_conditioning",
     "text_encoder_network",
     "tile_autoencoder",
     "tile_denoiser",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from nodegraph import Context, Inputs, NodeError, node
+from nodegraph_nodes.diffusion.families import latents_of
 from nodegraph_nodes.diffusion.finite import picture_problem
 from nodegraph_nodes.diffusion.tiling import decoded
 from nodegraph_nodes.types import Autoencoder, Image, Latent
@@ -43,6 +44,6 @@ def _fits(autoencoder: Autoencoder, latent: Latent) -> tuple[object, ...] | None
 
 
 def _check_family(autoencoder: Autoencoder, latent: Latent) -> None:
-    if latent.family != autoencoder.family:
+    if latents_of(latent.family) != latents_of(autoencoder.family):
         expected, got = autoencoder.family, latent.family
         raise NodeError("This latent was made for another kind of model.", socket="latent", expected=expected, got=got)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
-from nodegraph_nodes.diffusion.families import LoadedDenoiser
+from nodegraph_nodes.diffusion.families import LoadedDenoiser, latents_of
 from nodegraph_nodes.diffusion.families.attention import misfit
 from nodegraph_nodes.diffusion.families.compiling import attention_by
 from nodegraph_nodes.diffusion.families.networks import UNetDenoiser
@@ -83,7 +83,7 @@ def begin_denoise(
             "The schedule has fewer steps than are left out.", socket="first_step", expected=expected, got=str(first_step)
         )
     if latent is not None:
-        _same_family(latent.family, schedule.family, "latent")
+        _same_latents(latent.family, schedule.family, "latent")
         if latent.samples.shape != noise.samples.shape:
             raise NodeError(
                 "The picture and the noise have different sizes.",
@@ -177,7 +177,7 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
             socket="state",
             hint="Take fewer steps here, or give the schedule more.",
         )
-    _same_family(state.family, denoiser.family, "state")
+    _same_latents(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
     _check_channels(denoiser, state, guidance)
 
@@ -268,6 +268,11 @@ def _same_family(got: str, wanted: str, socket: str) -> None:
     if got != wanted:
         hint = "Everything in a run comes from one model."
         raise NodeError("This was made for another kind of model.", socket=socket, expected=wanted, got=got, hint=hint)
+
+
+def _same_latents(got: str, wanted: str, socket: str) -> None:
+    """Families that share their latents hand runs to each other: SDXL's base to its refiner."""
+    _same_family(latents_of(got), latents_of(wanted), socket)
 
 
 def _size(latent: Latent) -> str:

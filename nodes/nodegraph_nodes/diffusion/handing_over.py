@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nodegraph import NodeError, node
-from nodegraph_nodes.diffusion.families.latent_spaces import same_latents
+from nodegraph_nodes.diffusion.families import latents_of
 from nodegraph_nodes.types import Denoiser, DenoiseState, Latent
 
 
@@ -24,7 +24,7 @@ def hand_over_latent(latent: Latent, denoiser: Denoiser) -> Latent:
 
 
 def _check(family: str, denoiser: Denoiser, socket: str) -> None:
-    if not same_latents(family, denoiser.family):
+    if latents_of(family) != latents_of(denoiser.family):
         raise NodeError(
             "These models do not share a latent space.",
             socket=socket,

@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 
 from nodegraph import Context, NodeError, node
 from nodegraph_nodes.diffusion.encode import encodable, samples_of
+from nodegraph_nodes.diffusion.families import latents_of
 from nodegraph_nodes.types import Autoencoder, Guidance, Image, Mask
 
 _MASKED = 0.5  # from this value of the mask on, the network is not shown the picture
@@ -41,7 +42,7 @@ def inpaint_guidance(
             got=f"{mask.shape[1]} x {mask.shape[0]}",
             hint="Link mask/resize_mask before it.",
         )
-    if guidance.positive.family != autoencoder.family:
+    if latents_of(guidance.positive.family) != latents_of(autoencoder.family):
         got, hint = guidance.positive.family, "Everything in a run comes from one model."
         message = "This was made for another kind of model."
         raise NodeError(message, socket="guidance", expected=autoencoder.family, got=got, hint=hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
@@ -15,14 +16,18 @@ from nodegraph_nodes.diffusion.families import (
     LoadedDenoiser,
     LoadedTextEncoder,
     ModelError,
+    UndecidedFamily,
     adapt,
     base_of,
+    describe_autoencoder,
     describe_model,
-    load_autoencoder,
     load_denoiser,
     load_text_encoder,
 )
+from nodegraph_nodes.diffusion.families import load_autoencoder as load_autoencoder_network
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+
+PartPrecision = Annotated[Literal["same", "auto", "float32", "bfloat16", "float16"], Field(description="same: as precision.")]
 
 
 class Model(NamedTuple):
@@ -38,12 +43,67 @@ def load_model(
         Field(description="A model's name in the model folders: a diffusers folder, or a .safetensors file."),
     ],
     precision: Annotated[Precision, Field(description="What networks compute in; auto is the device's best.")] = "auto",
+    text_encoder_precision: PartPrecision = "same",
+    autoencoder_precision: PartPrecision = "same",
 ) -> Model:
     """Read what a model is: its three networks as recipes. The weights stay on disk until a node needs them."""
     try:
-        return Model(*describe_model(model.path, model.digest, precision))
+        denoiser, text_encoder, autoencoder = describe_model(model.path, model.digest, precision)
     except ModelError as error:
         raise NodeError(f"The model {model.name!r} cannot be used: {error.problem}", socket="model") from None
+    if text_encoder_precision != "same":
+        text_encoder = replace(text_encoder, precision=text_encoder_precision)
+    if autoencoder_precision != "same":
+        autoencoder = replace(autoencoder, precision=autoencoder_precision)
+    return Model(denoiser, text_encoder, autoencoder)
+
+
+@node(category="diffusion/model")
+def load_autoencoder(
+    model: Annotated[
+        ModelFile[Literal["autoencoder"]],
+        Field(description="A VAE's name in the model folders: a .safetensors file, or a diffusers folder."),
+    ],
+    family: Annotated[
+        Literal["auto", "sd1", "sd2", "sdxl"],
+        Field(description="Whose latents it makes. auto reads its config; a bare file does not tell."),
+    ] = "auto",
+    precision: Annotated[Precision, Field(description="What it computes in; auto is float32.")] = "auto",
+) -> Autoencoder:
+    """Read an autoencoder (VAE) of its own, to be used in place of a model's."""
+    try:
+        return describe_autoencoder(model.path, model.digest, None if family == "auto" else family, precision)
+    except UndecidedFamily as error:
+        raise NodeError(
+            f"The autoencoder {model.name!r} does not tell which models it is for.",
+            socket="family",
+            expected="sd1, sd2 or sdxl",
+            got="auto",
+            hint=error.hint,
+        ) from None
+    except ModelError as error:
+        raise NodeError(f"The autoencoder {model.name!r} cannot be used: {error.problem}", socket="model") from None
+
+
+@node(category="diffusion/model")
+def set_prediction(
+    denoiser: Denoiser,
+    prediction: Annotated[
+        Literal["epsilon", "v"], Field(description="What the network was trained to predict: the noise, or v.")
+    ] = "v",
+    zero_terminal_snr: Annotated[
+        bool, Field(description="It was trained from pure noise on (zero terminal SNR, Lin et al. 2023).")
+    ] = False,
+) -> Denoiser:
+    """Say what a model predicts, where its file does not tell or tells wrongly: grey or burnt noise is a sign of that."""
+    if denoiser.process.kind != "variance_preserving":
+        raise NodeError(
+            "What this model predicts is fixed by its kind.",
+            socket="denoiser",
+            expected="a Stable Diffusion 1, 2 or XL model",
+            got=denoiser.family,
+        )
+    return replace(denoiser, prediction=prediction, process=replace(denoiser.process, zero_terminal_snr=zero_terminal_snr))
 
 
 @contextmanager
@@ -78,4 +138,4 @@ def text_encoder_network(recipe: TextEncoder, device: torch.device) -> LoadedTex
 def autoencoder_network(recipe: Autoencoder, device: torch.device) -> LoadedAutoencoder:
     """An autoencoder's network on a device."""
     with told_plainly():
-        return load_autoencoder(recipe, device)
+        return load_autoencoder_network(recipe, device)

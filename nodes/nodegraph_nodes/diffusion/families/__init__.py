@@ -12,8 +12,9 @@ from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from .adapting import adapt, base_of
 from .control import describe_control, load_control
-from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
+from .errors import BrokenModel, MissingTensors, ModelError, UndecidedFamily, UnknownModel
 from .family import Family, Recipes
+from .kl import describe_autoencoder
 from .loaded import (
     Hints,
     LoadedAutoencoder,
@@ -23,13 +24,16 @@ from .loaded import (
     Prompts,
     Residuals,
 )
+from .nearest import what_it_is
 from .placing import place, take_off
 from .precision import compute_dtype, decode_dtype, has_amx
 from .sd1 import SD1
+from .sd2 import SD2
+from .sdxl import SDXL, SDXL_REFINER
 from .source import ModelSource
 from .starter import STARTER
 
-FAMILIES: tuple[Family, ...] = (STARTER, SD1)
+FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD2, SDXL, SDXL_REFINER)
 
 
 def recognise(path: str | Path, digest: str) -> Family:
@@ -40,12 +44,17 @@ def recognise(path: str | Path, digest: str) -> Family:
     for family in FAMILIES:
         if family.recognise(source):
             return family
-    raise UnknownModel(str(path), [family.sought for family in FAMILIES])
+    raise UnknownModel(str(path), [family.sought for family in FAMILIES], what_it_is(source))
 
 
 def describe_model(path: str | Path, digest: str, precision: Precision = "auto") -> Recipes:
     """The recipes of a model on disk, from its configs and headers alone. digest: of its content. Raises ModelError."""
     return recognise(path, digest).describe(ModelSource(Path(path), digest), precision)
+
+
+def latents_of(family: str) -> str:
+    """The family whose latents a family shares: SDXL's refiner goes on with the base's, SD 2 with SD 1's."""
+    return next((known.latents for known in FAMILIES if known.name == family and known.latents), family)
 
 
 def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
@@ -94,14 +103,17 @@ __all__ = [
     "Prompts",
     "Recipes",
     "Residuals",
+    "UndecidedFamily",
     "UnknownModel",
     "adapt",
     "base_of",
     "compute_dtype",
     "decode_dtype",
+    "describe_autoencoder",
     "describe_control",
     "describe_model",
     "has_amx",
+    "latents_of",
     "load_autoencoder",
     "load_control",
     "load_denoiser",

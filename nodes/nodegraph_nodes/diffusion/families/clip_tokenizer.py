@@ -13,8 +13,8 @@ _MERGES = 48_894
 _MARKS = ("<|startoftext|>", "<|endoftext|>")
 
 
-def clip_tokenizer(length: int = 77) -> Any:
-    """A transformers CLIPTokenizer with CLIP's own ids (start 49406, end and padding 49407)."""
+def clip_tokenizer(length: int = 77, pad: str = "<|endoftext|>") -> Any:
+    """A transformers CLIPTokenizer with CLIP's own ids: start 49406, end 49407. pad: OpenCLIP's towers have "!", id 0."""
     from transformers import CLIPTokenizer
 
     letters = byte_letters()
@@ -22,7 +22,7 @@ def clip_tokenizer(length: int = 77) -> Any:
     merges = [tuple(line.split()) for line in lines[1 : 1 + _MERGES]]
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(merge) for merge in merges), *_MARKS]
     ids = {token: index for index, token in enumerate(tokens)}
-    return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=length)
+    return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=length, pad_token=pad)
 
 
 def byte_letters() -> list[str]:

@@ -13,15 +13,25 @@ class ModelError(ValueError):
 
 
 class UnknownModel(ModelError):
-    """No family recognises the model. sought: what each family looks for."""
+    """No family recognises the model. sought: what each family looks for; nearest: what the model is, if that is known."""
 
-    def __init__(self, path: str, sought: Sequence[str]) -> None:
-        super().__init__(path, "not a model this version can read. It looks for " + "; or ".join(sought) + ".")
+    def __init__(self, path: str, sought: Sequence[str], nearest: str | None = None) -> None:
+        about = f"{nearest} Sought was " if nearest else "It looks for "
+        super().__init__(path, "not a model this version can read. " + about + "; or ".join(sought) + ".")
         self.sought = tuple(sought)
+        self.nearest = nearest
 
 
 class BrokenModel(ModelError):
     """A model of a known family whose files are damaged, incomplete or of unexpected shape."""
+
+
+class UndecidedFamily(ModelError):
+    """A part of a model whose files do not tell what it belongs to. hint: how to decide."""
+
+    def __init__(self, path: str, problem: str, hint: str) -> None:
+        super().__init__(path, problem)
+        self.hint = hint
 
 
 class MissingTensors(BrokenModel):

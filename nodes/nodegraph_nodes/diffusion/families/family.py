@@ -24,8 +24,9 @@ class Recipes(NamedTuple):
 class Family:
     """One architecture.
 
-    sought: what `recognise` looks for, in words, for the error when no family fits. `describe` reads configs and
-    headers only. The loaders take the recipe, the device to compute on and the dtype to compute in.
+    sought: what `recognise` looks for, in words, for the error when no family fits. latents: the family whose latents it
+    shares; empty: they are its own. `describe` reads configs and headers only. The loaders take the recipe, the device to
+    compute on and the dtype to compute in.
     """
 
     name: str
@@ -35,3 +36,4 @@ class Family:
     load_denoiser: Callable[[Denoiser, torch.device, torch.dtype], LoadedDenoiser]
     load_text_encoder: Callable[[TextEncoder, torch.device, torch.dtype], LoadedTextEncoder]
     load_autoencoder: Callable[[Autoencoder, torch.device, torch.dtype], LoadedAutoencoder]
+    latents: str = ""

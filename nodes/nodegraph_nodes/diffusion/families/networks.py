@@ -19,7 +19,11 @@ AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
 
 
 class UNetDenoiser:
-    """A diffusers UNet2DConditionModel. Where it has a class embedding, that receives the pooled prompt."""
+    """A diffusers UNet2DConditionModel.
+
+    Where it has a class embedding, that receives the pooled prompt. SDXL's is also told sizes (Podell et al. 2023, section
+    2.2): the prompt's extra `time_ids`, or else that the picture being made is whole and as large as it is.
+    """
 
     def __init__(self, recipe: Denoiser, unet: Any) -> None:
         self.family = recipe.family

@@ -45,6 +45,30 @@ class ModelSource:
         """A JSON object inside the folder. Raises BrokenModel."""
         return read_json(self.path / relative)
 
+    def read(self, folder: str, *names: str) -> dict[str, Tensor]:
+        """All tensors of the weights in `folder`, whether in one file or in shards that an index lists. Raises BrokenModel."""
+        stored: dict[str, Tensor] = {}
+        for path in self.shards(folder, *names):
+            stored |= read_tensors(path)
+        return stored
+
+    def shards(self, folder: str, *names: str) -> list[Path]:
+        """The files that hold the weights in `folder`: one, or those that an index lists. Raises BrokenModel."""
+        for name in names:
+            index = f"{folder}/{name}.index.json"
+            if not self.has(f"{folder}/{name}") and self.has(index):
+                return self._listed(folder, index)
+        return [self.weights(folder, *names)]
+
+    def _listed(self, folder: str, index: str) -> list[Path]:
+        listed = self.json(index).get("weight_map")
+        files = sorted({str(file) for file in listed.values()}) if isinstance(listed, dict) else []
+        if not files or any(Path(file).name != file or file in ("", "..") for file in files):
+            raise BrokenModel(str(self.path), f"{index} lists no files of its folder.")
+        if missing := [file for file in files if not self.has(f"{folder}/{file}")]:
+            raise BrokenModel(str(self.path), f"there is no {folder}/{missing[0]}, which {index} lists.")
+        return [self.path / folder / file for file in files]
+
     def weights(self, folder: str, *names: str) -> Path:
         """The first of these weight files that exists in `folder`. Raises BrokenModel; it names pickles if they do."""
         for name in names:
@@ -99,6 +123,14 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     return tensors
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself in words, which its writer was free to leave out. Raises BrokenModel."""
+    read_header(path)  # checks the file
+    with path.open("rb") as file:
+        said = json.loads(file.read(int.from_bytes(file.read(8), "little"))).get("__metadata__")
+    return {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
+
+
 def read_tensors(path: Path, names: Mapping[str, str] | None = None, *, network: str = "network") -> dict[str, Tensor]:
     """Tensors of a safetensors file, mapped from the file (read when touched). Raises BrokenModel, MissingTensors.
 
@@ -106,7 +138,7 @@ def read_tensors(path: Path, names: Mapping[str, str] | None = None, *, network:
     """
     present = read_header(path)
     names = {name: name for name in present} if names is None else names
-    if missing := [stored for stored in names.values() if stored not in present]:
+    if missing := [stored for stored in dict.fromkeys(names.values()) if stored not in present]:
         raise MissingTensors(str(path), network, missing)
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(stored) for name, stored in names.items()}
