@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from nodegraph_nodes.types import Autoencoder, Denoiser, TextEncoder
 
+from .clip import ClipTextEncoder
 from .errors import ModelError
 from .wrapping import set_wrap
 
@@ -33,3 +34,19 @@ def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
             )
     if not isinstance(recipe, Autoencoder) and recipe.patches:
         raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")
+    if isinstance(recipe, TextEncoder):
+        _leave_out(network, recipe)
+
+
+def _leave_out(network: Any, recipe: TextEncoder) -> None:
+    """Set how many of a CLIP encoder's last layers are left out."""
+    if isinstance(network, ClipTextEncoder):
+        used = min(tower.layers - tower.omitted for tower in network.towers)
+        if recipe.skip >= used:
+            raise ModelError(
+                recipe.path,
+                f"{recipe.skip} layers cannot be left out: its text encoder uses {used}; leave out at most {used - 1}.",
+            )
+        network.skip = recipe.skip
+    elif recipe.skip:
+        raise ModelError(recipe.path, "layers can be left out (clip skip) of CLIP text encoders only; this is another.")

@@ -5,17 +5,15 @@ named `<file stem>.config` lies beside the file: any config found there (same la
 how to describe a v-prediction fine-tune (scheduler/scheduler_config.json) or a smaller network (unet/config.json ...).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nodegraph_nodes.types import (
     Autoencoder,
-    Conditioning,
     Denoiser,
     NoiseProcess,
     Precision,
@@ -26,10 +24,10 @@ from nodegraph_nodes.types import (
 
 from . import ldm_names
 from .assemble import fill, skeleton
+from .clip import ClipTextEncoder, ClipTower
 from .clip_tokenizer import clip_tokenizer
 from .errors import BrokenModel
 from .family import Family, Recipes
-from .loaded import module_bytes
 from .networks import KLAutoencoder, UNetDenoiser
 from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
 
@@ -217,7 +215,7 @@ def _as_linear(name: str, tensor: Tensor) -> Tensor:
     return tensor.flatten(1) if ".attentions." in name and tensor.ndim == 4 else tensor
 
 
-def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> "ClipTextEncoder":
+def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> ClipTextEncoder:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     source = ModelSource(Path(recipe.path), recipe.digest)
@@ -231,7 +229,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
         names = {name: prefix + name for name in model.state_dict()}
         tensors = read_tensors(source.path, names, network="text encoder")
     model = fill(model, tensors, recipe.path, "text encoder", dtype)
-    return ClipTextEncoder(model, _tokenizer(source, config.max_position_embeddings)).to(device)
+    return ClipTextEncoder(NAME, [ClipTower(model, _tokenizer(source, config.max_position_embeddings))]).to(device)
 
 
 def _tokenizer(source: ModelSource, length: int) -> Any:
@@ -242,35 +240,6 @@ def _tokenizer(source: ModelSource, length: int) -> Any:
     from transformers import CLIPTokenizer
 
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True, model_max_length=length)
-
-
-class ClipTextEncoder:
-    """CLIP's text transformer and tokenizer. states: hidden states after the final layer norm, padding included."""
-
-    family = NAME
-
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model = model.eval().requires_grad_(False)
-        self._tokenizer = tokenizer
-        self.max_tokens = tokenizer.model_max_length - 2  # the start and end marks
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.model)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.model.to(device)
-        return self
-
-    def count_tokens(self, text: str) -> int:
-        return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    @torch.no_grad()
-    def encode(self, texts: Sequence[str]) -> list[Conditioning]:
-        """One conditioning per text: states [77, D]."""
-        batch = self._tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
-        states: Tensor = self.model(batch["input_ids"].to(self.model.device)).last_hidden_state.float()
-        return [Conditioning(s.clone(), NAME) for s in states]
 
 
 SD1 = Family(
