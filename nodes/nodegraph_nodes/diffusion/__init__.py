@@ -16,10 +16,25 @@ from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_networ
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
 from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
+from nodegraph_nodes.diffusion.noise import sample_noise
+from nodegraph_nodes.diffusion.prompt import encode_prompt, encode_prompt_2
+from nodegraph_nodes.diffusion.prompt_mixing import (
+    blend_prompts,
+    combine_prompts,
+    concat_prompts,
+    schedule_prompts,
+    time_prompt,
+)
+from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
+from nodegraph_nodes.diffusion.text_encoder import clip_skip, load_embedding
 
 __all__ = [
     "autoencoder_network",
     "begin_denoise",
+    "blend_prompts",
+    "clip_skip",
+    "combine_prompts",
+    "concat_prompts",
     "custom_schedule",
     "decode",
     "denoise",
@@ -27,10 +42,12 @@ __all__ = [
     "denoiser_network",
     "encode",
     "encode_prompt",
+    "encode_prompt_2",
     "finish_denoise",
     "guidance",
     "hand_over",
     "hand_over_latent",
+    "load_embedding",
     "load_model",
     "masked_latent",
     "noise_like",
@@ -38,8 +55,10 @@ __all__ = [
     "partial_steps",
     "perceptual_distance",
     "sample_noise",
+    "schedule_prompts",
     "seamless",
     "text_encoder_network",
     "tile_autoencoder",
     "tile_denoiser",
+    "time_prompt",
 ]
