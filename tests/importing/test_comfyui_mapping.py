@@ -189,7 +189,8 @@ def test_mixed_prompts_keep_how_they_were_mixed() -> None:
         node(22, "ConditioningSetTimestepRange", [0.2, 0.8], {"conditioning": (21, 0)}),
         node(23, "ConditioningCombine", None, {"conditioning_1": (22, 0), "conditioning_2": (6, 0)}),
     ]
-    nodes[3]["inputs"][1]["link"] = (23, 0)
+    sampler_node = next(n for n in nodes if n["type"] == "KSampler")
+    next(slot for slot in sampler_node["inputs"] if slot["name"] == "positive")["link"] = (23, 0)
     found = imported(ui(*nodes))
     assert not found.report.placeholders
     ours = found.document.nodes
@@ -206,7 +207,8 @@ def test_mixed_prompts_keep_how_they_were_mixed() -> None:
 @pytest.mark.parametrize(("layer", "skip"), [(-1, 0), (-2, 1), (-12, 11)])
 def test_the_last_layer_becomes_clip_skip(layer: int, skip: int) -> None:
     nodes = [*picture(), node(20, "CLIPSetLastLayer", [layer], {"clip": (4, 1)})]
-    next(n for n in nodes if n["id"] == 6)["inputs"][0]["link"] = (20, 0)
+    encode = next(n for n in nodes if n["id"] == 6)
+    next(slot for slot in encode["inputs"] if slot["name"] == "clip")["link"] = (20, 0)
     found = imported(ui(*nodes)).document
     assert found.nodes["clip_skip"].inputs == {"skip": skip}
     assert found.nodes["positive"].links["encoder"] == "clip_skip.text_encoder"

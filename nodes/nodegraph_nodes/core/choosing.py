@@ -96,7 +96,8 @@ class _Chooser:
 
     def _picked(self, options: Sequence[_Option], count: int) -> list[_Option]:
         """Some of the options, each once, by their weights; those of weight 0 never."""
-        left, found = [option for option in options if option.weight > 0], []
+        left = [option for option in options if option.weight > 0]
+        found: list[_Option] = []
         while left and len(found) < count:
             point = self.random.random() * sum(option.weight for option in left)
             for number, option in enumerate(left):
