@@ -190,7 +190,8 @@ class MiniLMTextEncoder:
 def _pooled(states: Tensor, mask: Tensor) -> Tensor:
     """The mean of states [B, L, D] over the text, scaled to length sqrt(D): [B, D]. mask: [B, L, 1]."""
     mean = states.sum(1) / mask.sum(1)
-    return torch.nn.functional.normalize(mean, dim=-1) * states.shape[-1] ** 0.5
+    pooled: Tensor = torch.nn.functional.normalize(mean, dim=-1) * states.shape[-1] ** 0.5
+    return pooled
 
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> MiniLMTextEncoder:
