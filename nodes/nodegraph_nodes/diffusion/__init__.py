@@ -14,7 +14,6 @@ from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_de
 from nodegraph_nodes.diffusion.masked import masked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
-from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
 from nodegraph_nodes.diffusion.prompt import encode_prompt, encode_prompt_2
 from nodegraph_nodes.diffusion.prompt_mixing import (
     blend_prompts,
@@ -23,6 +22,7 @@ from nodegraph_nodes.diffusion.prompt_mixing import (
     schedule_prompts,
     time_prompt,
 )
+from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
 from nodegraph_nodes.diffusion.text_encoder import clip_skip, load_embedding
 
 __all__ = [
