@@ -12,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any
 
+import psutil
 import torch
 
-from nodegraph_nodes.diffusion.families import compute_dtype
+from nodegraph_nodes.diffusion.families import compute_dtype, has_amx, place, take_off
 
 
 class Working:
@@ -83,7 +84,7 @@ class TorchDevice:
         if device.type == "cuda":
             detail = torch.cuda.get_device_name(device)
         else:
-            detail = f"{torch.backends.cpu.get_cpu_capability()} {self._threads} threads"
+            detail = f"{torch.backends.cpu.get_cpu_capability()}{' AMX' if has_amx() else ''} {self._threads} threads"
         libraries = " ".join(f"{name} {_version(name)}" for name in _COMPUTING)
         return f"{device.type} {detail} {_dtype(device)} {libraries}"
 
@@ -120,6 +121,20 @@ class TorchDevice:
 
     def network_bytes(self, network: Any) -> int:
         return int(network.nbytes)
+
+    def place(self, network: Any, device: torch.device, room_bytes: int | None) -> None:
+        place(network, device, room_bytes)
+
+    def put_aside(self, network: Any, device: torch.device) -> int | None:
+        """Unified memory and the CPU's own have no second place."""
+        if device.type != "cuda":
+            return None
+        take_off(network)
+        return int(network.nbytes)
+
+    def aside_bytes(self, device: torch.device) -> int:
+        """Half of what the host has free at the moment."""
+        return psutil.virtual_memory().available // 2 if device.type == "cuda" else 0
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):

@@ -246,6 +246,13 @@ Storage = Literal["as_stored", "float8", "int8", "nf4"]
 """How weights lie in memory; computing is in the recipe's precision all the same."""
 
 
+Compiled = Literal["off", "default", "reduce-overhead", "max-autotune"]
+"""Whether torch compiles a network, and how much time it may take for that: torch.compile's own modes."""
+
+Attention = Literal["auto", "flash", "efficient", "cudnn", "math"]
+"""Which of torch's kernels computes attention; auto is its own choice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tiles:
     """Work in overlapping windows that are blended. width, height, overlap: pixels."""
@@ -305,6 +312,8 @@ class Denoiser:
     storage: Storage = "as_stored"
     wrap: Wrap = "none"
     tiles: Tiles | None = None
+    compiled: Compiled = "off"
+    attention: Attention = "auto"
 
 
 @socket(color="#38d9a9", codec=CODEC)

@@ -21,6 +21,9 @@ class PretendedDevice:
         self.failures = 0
         self.released = 0
         self.value_budget: int | None = None
+        self.aside: int | None = None  # bytes of networks that may be put aside; None: it is no use
+        self.placed: list[Any] = []
+        self.room = 5 << 20
         self.done: threading.Event | None = None  # given: calls return at once, and their work is done when this is set
 
     def lanes(self) -> list[Any]:
@@ -36,13 +39,22 @@ class PretendedDevice:
         return None
 
     def free_bytes(self, device: Any) -> int | None:
-        return 5 << 20
+        return self.room
 
     def total_bytes(self, device: Any) -> int | None:
         return 8 << 20
 
     def network_bytes(self, network: Any) -> int:
         return 1
+
+    def place(self, network: Any, device: Any, room_bytes: int | None) -> None:
+        self.placed.append(network)
+
+    def put_aside(self, network: Any, device: Any) -> int | None:
+        return self.aside and 1
+
+    def aside_bytes(self, device: Any) -> int:
+        return self.aside or 0
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         return isinstance(error, MemoryError)

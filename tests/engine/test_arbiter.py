@@ -93,3 +93,40 @@ def test_a_loader_has_a_base_and_an_adapt_or_neither() -> None:
         return Network(recipe.path)
 
     assert Pack.of("p", [load]).loaders[Recipe].adapt is adapt
+
+
+def test_what_leaves_the_device_waits_in_the_hosts_memory_and_comes_back_without_loading() -> None:
+    loaded: list[Recipe] = []
+    arbiter = arbiter_of(loaded, budget_bytes=1)
+    device: Any = arbiter._adapter
+    device.aside = 2
+    first = arbiter.resident(Recipe("a", ("x",)))
+    arbiter.unpin()
+    arbiter.resident(Recipe("b"))
+    arbiter.unpin()
+    assert arbiter.resident(Recipe("a")) is first
+    assert [recipe.path for recipe in loaded] == ["a", "b"]
+    assert device.placed.count(first) == 2
+    assert first.patches == ()
+
+
+def test_the_hosts_memory_has_a_budget_too() -> None:
+    loaded: list[Recipe] = []
+    arbiter = arbiter_of(loaded, budget_bytes=1)
+    arbiter._adapter.aside = 1  # type: ignore[attr-defined]
+    for path in ("a", "b", "c", "a"):
+        arbiter.resident(Recipe(path))
+        arbiter.unpin()
+    assert [recipe.path for recipe in loaded] == ["a", "b", "c", "a"], "only the latest that left is kept"
+    assert arbiter.forget_aside() == 1
+
+
+def test_unused_networks_leave_before_one_comes_for_which_there_is_no_room() -> None:
+    arbiter = arbiter_of([])
+    arbiter.resident(Recipe("a"))
+    arbiter.unpin()
+    device: Any = arbiter._adapter
+    device.room = 0
+    arbiter.resident(Recipe("b"))
+    assert arbiter.sizes == (("Recipe", 1),)
+    assert device.released == 1

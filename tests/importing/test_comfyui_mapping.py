@@ -300,22 +300,6 @@ def test_a_second_pass_has_noise_of_the_latent_that_it_reads(between: dict[str, 
     assert found.nodes["begin_2"].links["latent"] == ("latent_upscale.LATENT" if size[1] == 80 else "latent_upscale_by.LATENT")
 
 
-def test_a_masked_latent_is_not_sampled_whole() -> None:
-    nodes = picture()
-    nodes[4]["inputs"][3]["link"] = (15, 0)
-    found = imported(
-        ui(*nodes, node(15, "SetLatentNoiseMask", None, {"samples": (5, 0), "mask": (30, 0)}), node(30, "Mystery"))
-    )
-    assert "mask" in row(found, 3).reason
-
-
-def test_a_picture_whose_mask_is_used_stays_whole() -> None:
-    """ComfyUI's mask is 1 where the picture is transparent, ours 0: linking it would turn it round."""
-    loader = node(40, "LoadImage", ["a.png", "image"])
-    assert row(imported(ui(loader, node(41, "Mystery", None, {"image": (40, 0)}))), 40).fate == "mapped"
-    assert row(imported(ui(loader, node(41, "Mystery", None, {"mask": (40, 1)}))), 40).fate == "placeholder"
-
-
 def test_pictures_are_scaled_as_asked() -> None:
     nodes = [
         node(1, "LoadImage", ["sub\\a.png [input]", "image"]),

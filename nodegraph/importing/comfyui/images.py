@@ -14,16 +14,19 @@ _TOKEN = re.compile(r"%[^%\s]+%")
 
 
 def load_image(draft: Draft) -> None:
-    """ComfyUI's mask is 1 where the picture is transparent, ours 1 where it is: no node turns it round yet."""
-    if draft.scope.graph.readers.get(Origin(draft.node.id, 1)):
-        raise Unmappable("its mask is used, which is 1 where ours is 0, and no node inverts masks yet")
+    """ComfyUI's mask is 1 where the picture is transparent, ours 1 where it is."""
     file = draft.add("image", "image/load_image")
-    draft.take(f"{file}.path", "image", otherwise="", convert=lambda name: _file(draft, name))
+    draft.take(f"{file}.path", "image", otherwise="", convert=lambda name: file_name(draft, name))
     draft.output(0, f"{file}.image")
+    if draft.scope.graph.readers.get(Origin(draft.node.id, 1)):
+        inverted = draft.add("mask", "mask/invert_mask")
+        draft.link(f"{inverted}.mask", f"{file}.mask")
+        draft.output(1, f"{inverted}.mask")
     draft.publish("image", "Image", "image")
 
 
-def _file(draft: Draft, name: object) -> object:
+def file_name(draft: Draft, name: object) -> object:
+    """The name of a file of the input folder, as ours. Raises Unmappable for other folders."""
     if not isinstance(name, str):
         return name
     found = _FOLDER.match(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nodegraph.importing.comfyui import images, loading, prompts, sampling, stretches, values
+from nodegraph.importing.comfyui import images, loading, masks, prompts, sampling, stretches, values
 from nodegraph.importing.comfyui.draft import Rule
 from nodegraph.importing.comfyui.sizes import EMPTY
 
@@ -36,6 +36,20 @@ RULES: Mapping[str, Rule] = {
     "VAEDecodeTiled": images.decode_tiled,
     "VAEEncode": images.encode_picture,
     "VAEEncodeTiled": images.encode_tiled,
+    # masks
+    "DifferentialDiffusion": masks.differential,
+    "FeatherMask": masks.feather_mask,
+    "GrowMask": masks.grow_mask,
+    "ImageCompositeMasked": masks.composite,
+    "ImagePadForOutpaint": masks.pad_for_outpaint,
+    "ImageToMask": masks.image_to_mask,
+    "InpaintModelConditioning": masks.inpaint_conditioning,
+    "InvertMask": masks.invert_mask,
+    "LoadImageMask": masks.load_mask,
+    "MaskComposite": masks.combine_masks,
+    "MaskToImage": masks.mask_to_image,
+    "SetLatentNoiseMask": masks.mask_latent,
+    "VAEEncodeForInpaint": masks.encode_for_inpaint,
     # values
     "ComfySwitchNode": values.switch,
     "PrimitiveBoolean": values.primitive("boolean", "core/boolean", "value"),

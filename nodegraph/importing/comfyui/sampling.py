@@ -107,7 +107,7 @@ def run(draft: Draft, sampling: Sampling) -> str:
     if size is None:
         raise Unmappable("the size of its latent cannot be said: it comes from a node, or an outer input, that is not known")
     if size.masked:
-        raise Unmappable("its latent has a mask, and inpainting has no counterpart yet")
+        draft.note("where its mask is neither 0 nor 1 the picture differs: here that is when a place begins to be repainted")
     partial = sampling.stretch[0] > 0 if sampling.stretch else _is_partial(draft, sampling)
     guidance, schedule = (
         add_guidance(draft, sampling),
@@ -139,7 +139,7 @@ def add_guidance(draft: Draft, sampling: Sampling) -> str:
     draft.take(f"{guidance}.positive", "positive" if sampling.guided else "conditioning", of=guider, value=False)
     if not sampling.guided:
         draft.set(f"{guidance}.scale", 1.0)
-        return guidance
+        return _told_the_mask(draft, guider, "conditioning", guidance)
     draft.take(f"{guidance}.scale", "cfg", of=guider, otherwise=8.0)
     draft.publish("guidance_scale", "Guidance scale", "cfg", of=guider)
     negative = draft.scope.wiring.origin(guider, "negative")
@@ -149,7 +149,20 @@ def add_guidance(draft: Draft, sampling: Sampling) -> str:
         draft.absorb("negative", of=guider)
     else:
         draft.take(f"{guidance}.negative", "negative", of=guider, value=False)
-    return guidance
+    return _told_the_mask(draft, guider, "positive", guidance)
+
+
+def _told_the_mask(draft: Draft, guider: SourceNode, prompt: str, guidance: str) -> str:
+    """The guidance, with what an inpainting model is told where the prompt comes from InpaintModelConditioning."""
+    source = draft.scope.wiring.origin(guider, prompt)
+    if source is None or source.type != "InpaintModelConditioning":
+        return guidance
+    told = draft.add("inpaint", "diffusion/inpaint_guidance")
+    draft.link(f"{told}.guidance", f"{guidance}.guidance")
+    for key, name in (("autoencoder", "vae"), ("image", "pixels"), ("mask", "mask")):
+        draft.take(f"{told}.{key}", name, of=source, value=False)
+    draft.note("it is for an inpainting model, of 9 input channels; with another, link the guidance before it instead")
+    return told
 
 
 def add_schedule(draft: Draft, sampling: Sampling, *, spread: bool = True) -> str:

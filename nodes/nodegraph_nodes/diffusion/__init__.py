@@ -10,8 +10,9 @@ from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
 from nodegraph_nodes.diffusion.handing_over import hand_over, hand_over_latent
+from nodegraph_nodes.diffusion.inpaint import inpaint_guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
-from nodegraph_nodes.diffusion.masked import masked_latent
+from nodegraph_nodes.diffusion.masked import masked_content, masked_latent, unmasked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt, encode_prompt_2
@@ -24,6 +25,7 @@ from nodegraph_nodes.diffusion.prompt_mixing import (
 )
 from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
 from nodegraph_nodes.diffusion.text_encoder import clip_skip, load_embedding
+from nodegraph_nodes.diffusion.tune import tune_denoiser
 
 __all__ = [
     "autoencoder_network",
@@ -44,8 +46,10 @@ __all__ = [
     "guidance",
     "hand_over",
     "hand_over_latent",
+    "inpaint_guidance",
     "load_embedding",
     "load_model",
+    "masked_content",
     "masked_latent",
     "noise_like",
     "noise_schedule",
@@ -58,4 +62,6 @@ __all__ = [
     "tile_autoencoder",
     "tile_denoiser",
     "time_prompt",
+    "tune_denoiser",
+    "unmasked_latent",
 ]

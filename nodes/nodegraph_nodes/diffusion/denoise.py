@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
+from nodegraph_nodes.diffusion.families.compiling import attention_by
 from nodegraph_nodes.diffusion.finite import latent_problem, step_problem
 from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
 from nodegraph_nodes.diffusion.samplers import Request, begin, finish, masked_step, run_step, run_steps, sampler_of
@@ -108,7 +109,8 @@ def denoise_step(
     def predict(x: Tensor, point: Point) -> Tensor:
         return estimates(network, denoiser, [Evaluation(x, point, guidance, progress)], context.resident)[0]
 
-    after = run_step(sampler_of(sampler, eta), state, schedule, predict)
+    with attention_by(denoiser.attention):
+        after = run_step(sampler_of(sampler, eta), state, schedule, predict)
     if problem := step_problem(after.x, sampler, after.index, schedule.steps):
         raise problem
     _show(context, after, schedule, denoiser)
@@ -141,7 +143,8 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
             )
 
         steps = [masked_step(sampler_of(call.sampler, call.eta), call.state, call.schedule) for call in fit]
-        after = iter(run_steps(steps, predict))
+        with attention_by(calls[0].denoiser.attention):
+            after = iter(run_steps(steps, predict))
         for i, call in enumerate(calls):
             if i not in results:
                 state = next(after)
@@ -171,6 +174,30 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
         )
     _same_family(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
+    _check_channels(denoiser, state, guidance)
+
+
+def _check_channels(denoiser: Denoiser, state: DenoiseState, guidance: Guidance) -> None:
+    """Refuse a guidance whose further input channels are not those that the network has."""
+    wanted, height, width = denoiser.concat_channels, *state.x.shape[1:]
+    got = None if guidance.concat is None else tuple(guidance.concat.shape)
+    if got == ((wanted, height, width) if wanted else None):
+        return
+    if got is None or not wanted:
+        message = "This model has to be told what to paint." if wanted else "This model cannot be told a mask and a picture."
+        hint = (
+            "Link diffusion/inpaint_guidance before it." if wanted else "Use an inpainting model, or diffusion/masked_latent."
+        )
+        raise NodeError(
+            message, socket="guidance", expected=f"{wanted} further channels", got=str(got[0] if got else 0), hint=hint
+        )
+    raise NodeError(
+        "The picture that the model is told has another size than the one it makes.",
+        socket="guidance",
+        expected=f"{wanted} channels, {width} x {height}",
+        got=f"{got[0]} channels, {got[2]} x {got[1]}",
+        hint="Make the noise as large as the picture of diffusion/inpaint_guidance.",
+    )
 
 
 def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:
@@ -179,11 +206,11 @@ def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: D
 
 @node(category="diffusion/denoise")
 def finish_denoise(state: DenoiseState, schedule: Schedule) -> Latent:
-    """The clean latent of a run: its result after the last step, its latest estimate before."""
+    """The clean latent of a run: its result after the last step, its latest estimate before. It keeps the run's mask."""
     samples = finish(state, schedule)
     if problem := latent_problem(samples):
         raise problem
-    return Latent(samples, state.family)
+    return Latent(samples, state.family, None if state.repaint is None else state.repaint.mask)
 
 
 @composite(category="diffusion/denoise")

@@ -29,19 +29,19 @@ class Compared(NamedTuple):
 @node(category="image/show", output=True, view="image", output_name="preview")
 def show_image(image: Image) -> Artifact:
     """Show a picture on the node, without saving it among the results."""
-    return _preview(image)
+    return preview(image)
 
 
 @node(category="image/show", output=True, view="images", output_name="previews")
 def show_images(images: list[Image]) -> list[Artifact]:
     """Show a list of pictures beside one another, without saving them among the results."""
-    return [_preview(image) for image in images]
+    return [preview(image) for image in images]
 
 
 @node(category="image/show", output=True, view="compare")
 def compare_images(before: Image, after: Image) -> Compared:
     """Show two pictures over one another, to see what changed."""
-    return Compared(_preview(before), _preview(after))
+    return Compared(preview(before), preview(after))
 
 
 @node(category="image/show", output=True, view="video", output_name="file")
@@ -76,7 +76,8 @@ def animate(
     return Artifact(_animated([to_pillow(image) for image in images], fps, quality, loop), MEDIA_TYPES["webp"], name)
 
 
-def _preview(image: Image) -> Artifact:
+def preview(image: Image) -> Artifact:
+    """A picture as a file that is shown, not kept."""
     return Artifact(encode(image), MEDIA_TYPES["png"], PREVIEW, embed="none")
 
 

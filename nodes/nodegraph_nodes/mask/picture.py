@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 
 from nodegraph import Color, node
 from nodegraph_nodes.types import Image, Mask
+
+Channel = Annotated[
+    Literal["brightness", "alpha", "red", "green", "blue"],
+    Field(description="What of the picture is the mask. alpha is its opacity."),
+]
 
 
 @node(category="mask/make")
@@ -29,6 +34,33 @@ def mask_from_color(
 def mask_from_alpha(image: Image) -> Mask:
     """A picture's opacity: 1 where it is, 0 where it is transparent; 1 everywhere if it has no transparency."""
     return image[..., 3].contiguous() if image.shape[-1] == 4 else torch.ones(image.shape[:2])
+
+
+@node(category="mask/make")
+def mask_from_channel(image: Image, channel: Channel = "brightness") -> Mask:
+    """A picture's brightness, or one of its channels, as a mask, to the bit."""
+    if channel == "alpha":
+        opacity: Mask = mask_from_alpha(image)
+        return opacity
+    if channel == "brightness":
+        return luminance(image)
+    return image[..., ("red", "green", "blue").index(channel)].contiguous()
+
+
+@node(category="mask/make")
+def mask_from_range(
+    image: Image,
+    channel: Channel = "brightness",
+    low: Annotated[float, Field(ge=0, le=1, description="From here on it counts.")] = 0.5,
+    high: Annotated[float, Field(ge=0, le=1, description="Up to here it counts.")] = 1.0,
+    softness: Annotated[
+        float, Field(ge=0, le=1, description="How far beyond both ends it fades to 0; 0 makes a hard mask.")
+    ] = 0.0,
+) -> Mask:
+    """1 where the picture's brightness, or one of its channels, lies between two values."""
+    values = mask_from_channel(image, channel)
+    outside = torch.maximum(low - values, values - high)
+    return (1 - outside / softness).clamp(0, 1) if softness else (outside <= 0).float()
 
 
 def luminance(image: Image) -> Mask:

@@ -34,3 +34,14 @@ def combine_masks(
     if operation == "intersection":
         return torch.minimum(a, b)
     return torch.minimum(a, 1 - b) if operation == "difference" else a * b
+
+
+@node(category="mask/combine")
+def blend_masks(
+    a: Mask,
+    b: Mask,
+    weight: Annotated[float, Field(ge=0, le=1, description="0: the first; 1: the second.")] = 0.5,
+) -> Mask:
+    """A mask between two."""
+    same_size(a, b, "b", "first mask")
+    return torch.lerp(a, b, weight)

@@ -14,7 +14,8 @@ from .adapting import adapt, base_of
 from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
 from .family import Family, Recipes
 from .loaded import Hints, LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
-from .precision import compute_dtype, decode_dtype
+from .placing import place, take_off
+from .precision import compute_dtype, decode_dtype, has_amx
 from .sd1 import SD1
 from .source import ModelSource
 from .starter import STARTER
@@ -88,8 +89,11 @@ __all__ = [
     "compute_dtype",
     "decode_dtype",
     "describe_model",
+    "has_amx",
     "load_autoencoder",
     "load_denoiser",
     "load_text_encoder",
+    "place",
     "recognise",
+    "take_off",
 ]

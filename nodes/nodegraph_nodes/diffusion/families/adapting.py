@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from nodegraph_nodes.types import Autoencoder, Denoiser, TextEncoder
 
 from .clip import ClipTextEncoder
+from .compiling import set_compiled
 from .errors import ModelError
 from .learned_words import read_words
 from .starter import MiniLMTextEncoder
@@ -17,7 +18,7 @@ R = TypeVar("R", Denoiser, TextEncoder, Autoencoder)
 def base_of(recipe: R) -> R:
     """The recipe of the network as it is loaded from its file, with nothing put on."""
     if isinstance(recipe, Denoiser):
-        return replace(recipe, patches=(), wrap="none", tiles=None)
+        return replace(recipe, patches=(), wrap="none", tiles=None, compiled="off", attention="auto")
     if isinstance(recipe, TextEncoder):
         return replace(recipe, patches=(), embeddings=(), skip=0)
     return replace(recipe, wrap="none", tiles=None)
@@ -34,6 +35,8 @@ def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
                 "a transformer knows where the picture's borders are, so its pictures cannot be seamless; tiles that wrap can: "
                 "link diffusion/tile_denoiser after diffusion/seamless.",
             )
+    if isinstance(recipe, Denoiser):
+        set_compiled(network.module, recipe.compiled)
     if not isinstance(recipe, Autoencoder) and recipe.patches:
         raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")
     if isinstance(recipe, TextEncoder):

@@ -22,7 +22,7 @@ class UNetDenoiser:
         self.prediction = recipe.prediction
         self.unet = _ready(unet)
         self._takes_pooled = unet.config.class_embed_type is not None
-        self._place = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
+        self._place: Tensor = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
 
     @property
     def module(self) -> Any:
@@ -36,6 +36,10 @@ class UNetDenoiser:
         self.unet.to(device)
         self._place = next(self.unet.parameters())
         return self
+
+    def streams_on(self, device: torch.device) -> None:
+        """Compute there from now on, though some of the weights lie elsewhere between two uses."""
+        self._place = torch.empty(0, device=device, dtype=self._place.dtype)
 
     @torch.no_grad()
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:

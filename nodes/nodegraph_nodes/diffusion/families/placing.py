@@ -1,0 +1,105 @@
+"""Bringing networks onto a device and off again; what is larger than its room is streamed through it, block by block.
+
+A streamed network keeps as many of its blocks on the device as fit. The others stay in the host's memory, and each is copied
+over while the one before it computes (diffusers' group offloading).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+_FOR_WORK = 0.3
+"""The share of the room that stays free for what a network computes."""
+
+
+def place(network: Any, device: torch.device, room_bytes: int | None) -> None:
+    """Bring a loaded network onto a device. room_bytes: what is free there; None where that cannot be told.
+
+    network: as in `loaded.py`, with `module` and `to`.
+    """
+    budget = None if room_bytes is None else int(room_bytes * (1 - _FOR_WORK))
+    module = getattr(network, "module", None)
+    if device.type == "cpu" or budget is None or network.nbytes <= budget or not isinstance(module, nn.Module):
+        network.to(device)
+    else:
+        stream(module, device, budget)
+        network.streams_on(device)
+
+
+def take_off(network: Any) -> None:
+    """Bring a network into the host's memory, whole."""
+    module = getattr(network, "module", None)
+    if isinstance(module, nn.Module) and _STREAMED in module.__dict__:
+        for block in module.__dict__.pop(_STREAMED):
+            _unhook(block)
+    network.to("cpu")
+
+
+_STREAMED = "_nodegraph_streamed"
+
+
+def stream(module: nn.Module, device: torch.device, budget_bytes: int) -> list[nn.Module]:
+    """Keep on the device what fits the budget, and stream the other blocks through it: those that are streamed."""
+    from diffusers.hooks import apply_group_offloading
+
+    streamed = blocks_to_stream(module, budget_bytes)
+    inside = {id(part) for block in streamed for part in block.modules()}
+    for part in module.modules():  # everything else lies on the device
+        if id(part) not in inside:
+            for parameter in part.parameters(recurse=False):
+                parameter.data = parameter.data.to(device)
+            for name, buffer in part.named_buffers(recurse=False):
+                setattr(part, name, buffer.to(device))
+    for block in streamed:
+        apply_group_offloading(block, device, torch.device("cpu"), "leaf_level", use_stream=device.type == "cuda")
+    module.__dict__[_STREAMED] = streamed
+    return streamed
+
+
+def blocks_to_stream(module: nn.Module, budget_bytes: int) -> list[nn.Module]:
+    """The blocks to stream so that the rest, and the largest streamed block's largest layer, fit a budget: the last ones first.
+
+    Early blocks are kept: while they compute, the first streamed one can be on its way.
+    """
+    found = list(_blocks(module))
+    left = sum(_bytes(block) for block in found) + _loose_bytes(module, found)
+    streamed: list[nn.Module] = []
+    for block in reversed(found):
+        passing = max((_own_bytes(part) for other in streamed for part in other.modules()), default=0)
+        if left + 2 * passing <= budget_bytes:
+            break
+        streamed.insert(0, block)
+        left -= _bytes(block)
+    return streamed
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """The network's blocks in order: what its lists hold, else its children."""
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            yield from child
+        else:
+            yield child
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _own_bytes(module: nn.Module) -> int:
+    tensors = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _loose_bytes(module: nn.Module, blocks: list[nn.Module]) -> int:
+    return _bytes(module) - sum(map(_bytes, blocks))
+
+
+def _unhook(block: nn.Module) -> None:
+    """Take diffusers' hooks off again; its registry has no call for a whole tree."""
+    for part in block.modules():
+        registry: Any = part.__dict__.get("_diffusers_hook")
+        for name in list(registry.hooks) if registry is not None else ():
+            registry.remove_hook(name, recurse=False)
