@@ -55,10 +55,9 @@ _OWN_KARRAS = frozenset({"dpm++ 2m", "dpm++ sde", "dpm++ 2s a", "dpm2", "dpm2 a"
 """Samplers for which the web UI's schedule "Automatic" is not the model's own."""
 
 _NETWORK = re.compile(r"<(?:lora|lyco|hypernet):([^:<>]{1,200})(?::[^<>]{0,200})?>")
-_WEIGHT = re.compile(r"\([^():]{1,400}:\s{0,4}\d{0,3}\.?\d{1,6}\)|\bBREAK\b|\[[^\[\]:|]{0,400}[:|][^\[\]]{0,400}\]")
 _ALIKE = (
-    "The web UI draws its noise on the graphics card unless told otherwise, and reads weights in prompts: expect a picture of "
-    "the same kind, not the same picture."
+    "The web UI draws its noise on the graphics card unless told otherwise: expect a picture of the same kind, not the same "
+    "picture."
 )
 
 
@@ -83,7 +82,8 @@ def from_parameters(found: Parameters, catalog: Catalog) -> FromParameters:
     making.set("noise", "width", found.width, "The width")
     making.set("noise", "height", found.height, "The height")
     making.set("schedule", "steps", found.steps, "Steps")
-    making.set("denoise", "steps", found.steps, "")
+    for node in ("denoise", "prompt", "negative"):
+        making.set(node, "steps", found.steps, "")
     making.set("guidance", "scale", found.guidance_scale, "CFG scale")
     making.set("model", "model", found.model, "Model")
     making.set("denoise", "sampler", sampler, "Sampler")
@@ -92,6 +92,7 @@ def from_parameters(found: Parameters, catalog: Catalog) -> FromParameters:
     nodes = {
         name: {
             "type": kind,
+            **({"version": catalog.nodes[kind].version} if kind in catalog.nodes else {}),
             **({"inputs": making.values[name]} if making.values.get(name) else {}),
             **({"links": links} if links else {}),
         }
@@ -189,9 +190,7 @@ class _Making:
             note(f"The LoRA {name} (hash {digest}) is left out.")
         for prompt in (found.prompt, found.negative_prompt):
             for name in dict.fromkeys(_NETWORK.findall(prompt)):
-                note(f"The prompt calls for {name!r} in angle brackets, which is read as plain text here.")
-            if _WEIGHT.search(prompt):
-                note("The prompt has weights or schedules in brackets, which are read as plain text here.")
+                note(f"The prompt calls for {name!r} in angle brackets, which is left out here.")
         for name, value in found.extra.items():
             note(f"{name} is left out: {value if len(value) <= 100 else value[:97] + '...'}")
         note(_ALIKE)
@@ -222,7 +221,7 @@ _INTERFACE: dict[str, Any] = {
         "prompt": {"to": ["prompt.text"], "title": "Prompt"},
         "negative_prompt": {"to": ["negative.text"], "title": "Negative prompt"},
         "seed": {"to": ["noise.seed", "begin.seed"], "title": "Seed"},
-        "steps": {"to": ["schedule.steps", "denoise.steps"], "title": "Steps"},
+        "steps": {"to": ["schedule.steps", "denoise.steps", "prompt.steps", "negative.steps"], "title": "Steps"},
         "guidance_scale": {"to": ["guidance.scale"], "title": "Guidance scale"},
         "sampler": {"to": ["denoise.sampler"], "title": "Sampler"},
         "schedule": {"to": ["schedule.schedule"], "title": "Schedule"},

@@ -208,7 +208,13 @@ def input_parameter(parameter: inspect.Parameter, annotation: Any) -> Parameter:
         description=parsed.description,
         file=parsed.file,
     )
-    return Parameter(spec, _named(parsed.convert, parameter.name), parsed.sockets)
+    convert = _each(parsed.convert) if many and not lazy else parsed.convert
+    return Parameter(spec, _named(convert, parameter.name), parsed.sockets)
+
+
+def _each(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    """A converter for the values of many links."""
+    return None if convert is None else lambda values: [convert(value) for value in values]
 
 
 def _named(convert: Callable[[Any], Any] | None, socket: str) -> Callable[[Any], Any] | None:

@@ -163,14 +163,55 @@ def test_a_negative_prompt_of_nothing_is_left_out_only_without_guidance() -> Non
         assert ("negative" in found.document.nodes["guidance"].links) == (fate == "placeholder")
 
 
-def test_weights_embeddings_and_long_prompts_are_said() -> None:
+def test_prompts_keep_comfyuis_weights_and_load_their_embeddings() -> None:
+    found = imported(ui(*changed({6: ["a (red:1.3) apple, (embedding:easy:1.1) embedding:other.safetensors"]})))
+    nodes = found.document.nodes
+    assert nodes["positive"].inputs["weights"] == "comfy"
+    assert nodes["positive"].links["encoder"] == "embedding.text_encoder"
+    assert nodes["embedding"].inputs == {"embedding": "other.safetensors", "word": "other"}
+    assert nodes["embedding"].links["encoder"] == "embedding_2.text_encoder"
+    assert nodes["embedding_2"].inputs == {"embedding": "easy.safetensors", "word": "easy"}
+    assert nodes["embedding_2"].links["encoder"] == "model.text_encoder"
+    assert validate(found.document, catalog()) == []
+
     def notes(text: str) -> str:
         return " ".join(row(imported(ui(*changed({6: [text]}))), 6).notes)
 
-    assert "(word:1.2)" in notes("a (red:1.3) apple")
-    assert "embedding:NAME" in notes("embedding:easynegative")
-    assert "77" in notes("word " * 100)
-    assert notes("a red apple, on white") == ""
+    assert "do not close" in notes("a :) smile")
+    assert notes("a (red:1.3) \\) apple, on white " + "word " * 100) == ""
+
+
+def test_mixed_prompts_keep_how_they_were_mixed() -> None:
+    nodes = [
+        *picture(),
+        node(20, "ConditioningAverage", [0.3], {"conditioning_to": (6, 0), "conditioning_from": (7, 0)}),
+        node(21, "ConditioningConcat", None, {"conditioning_to": (20, 0), "conditioning_from": (7, 0)}),
+        node(22, "ConditioningSetTimestepRange", [0.2, 0.8], {"conditioning": (21, 0)}),
+        node(23, "ConditioningCombine", None, {"conditioning_1": (22, 0), "conditioning_2": (6, 0)}),
+    ]
+    sampler_node = next(n for n in nodes if n["type"] == "KSampler")
+    next(slot for slot in sampler_node["inputs"] if slot["name"] == "positive")["link"] = (23, 0)
+    found = imported(ui(*nodes))
+    assert not found.report.placeholders
+    ours = found.document.nodes
+    assert ours["blend"].inputs == {"weight": 0.3}
+    assert ours["blend"].links == {"a": "negative.conditioning", "b": "positive.conditioning"}
+    assert ours["concat"].links == {"a": "blend.conditioning", "b": "negative.conditioning"}
+    assert ours["time"].inputs == {"start": 0.2, "end": 0.8}
+    assert ours["combine"].links == {"prompts": ["time.conditioning", "positive.conditioning"]}
+    assert ours["combine"].inputs == {"how": "mean"}
+    assert ours["guidance"].links["positive"] == "combine.conditioning"
+    assert validate(found.document, catalog()) == []
+
+
+@pytest.mark.parametrize(("layer", "skip"), [(-1, 0), (-2, 1), (-12, 11)])
+def test_the_last_layer_becomes_clip_skip(layer: int, skip: int) -> None:
+    nodes = [*picture(), node(20, "CLIPSetLastLayer", [layer], {"clip": (4, 1)})]
+    encode = next(n for n in nodes if n["id"] == 6)
+    next(slot for slot in encode["inputs"] if slot["name"] == "clip")["link"] = (20, 0)
+    found = imported(ui(*nodes)).document
+    assert found.nodes["clip_skip"].inputs == {"skip": skip}
+    assert found.nodes["positive"].links["encoder"] == "clip_skip.text_encoder"
 
 
 def advanced(id: int, values: list[Any], latent: tuple[int, int]) -> dict[str, Any]:

@@ -280,8 +280,6 @@ def test_every_schedule_of_the_web_ui_has_an_equal_or_a_named_nearest(catalog: C
         ({"ensd": 31337}, "ENSD 31337"),
         ({"lora_hashes": {"foo": "12"}}, "The LoRA foo (hash 12)"),
         ({"prompt": "a <lora:foo bar:0.8> cat"}, "'foo bar' in angle brackets"),
-        ({"prompt": "a (red:1.3) cat"}, "weights"),
-        ({"negative_prompt": "[a|b]"}, "weights"),
         ({"extra": {"Variation seed": "3"}}, "Variation seed is left out: 3"),
         ({"unread": ("Seed is no number: 'x'",)}, "Seed is no number: 'x'"),
     ],

@@ -24,6 +24,7 @@ APPLE: dict[str, Any] = {
         "model": {"type": "diffusion/load_model", "inputs": {"model": "starter"}},
         "prompt": {
             "type": "diffusion/encode_prompt",
+            "version": 2,
             "inputs": {"text": "a red apple"},
             "links": {"encoder": "model.text_encoder"},
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from nodegraph.graph.catalog import Catalog
@@ -82,7 +81,7 @@ class _Conversion:
         rest = {"format": self.source.format, **self.source.rest}
         document = Document(
             title=title,
-            nodes=_nodes(scope.entries),
+            nodes=_nodes(scope),
             interface=root_interface(scope, self.source.public),
             subgraphs=self.subgraphs,
             layout=layout(scope),
@@ -115,7 +114,7 @@ class _Conversion:
         titles = {key: item.title for key, item in inputs.items()}
         title = graph.title or name
         self.functions[graph.name] = Function(name, title, names, titles, specs, tuple(slots), tuple(shown))
-        self.subgraphs[name] = Subgraph(title=title, nodes=_nodes(scope.entries), interface=interface, layout=layout(scope))
+        self.subgraphs[name] = Subgraph(title=title, nodes=_nodes(scope), interface=interface, layout=layout(scope))
         self.rows += scope.rows(f"{name}/")
 
     def _promoted(self, subgraph: str) -> list[Reader]:
@@ -146,12 +145,20 @@ def _spec(scope: Scope, places: list[str]) -> InputSpec | None:
     return None
 
 
-def _nodes(entries: Mapping[str, Entry]) -> dict[str, NodeEntry]:
-    return {
-        name: NodeEntry(type=entry.type, inputs=entry.inputs, links=_links(entry), disabled=entry.disabled, **entry.extra)
-        for name, entry in entries.items()
-    }
+def _nodes(scope: Scope) -> dict[str, NodeEntry]:
+    found = {}
+    for name, entry in scope.entries.items():
+        spec = scope.catalog.nodes.get(entry.type)
+        rest = {"inputs": entry.inputs, "links": _links(entry), "disabled": entry.disabled, **entry.extra}
+        found[name] = NodeEntry(type=entry.type, version=1 if spec is None else spec.version, **rest)
+    return found
 
 
 def _links(entry: Entry) -> dict[str, str | list[str]]:
-    return {key: link for key, link in entry.links.items() if isinstance(link, str)}
+    found: dict[str, str | list[str]] = {}
+    for key, link in entry.links.items():
+        if isinstance(link, str):
+            found[key] = link
+        elif isinstance(link, list):
+            found[key] = [one for one in link if isinstance(one, str)]
+    return found

@@ -141,6 +141,21 @@ class Draft:
             self.outer.setdefault(found.name, []).append(place)
         self.targets.setdefault(reader, []).append(place)
 
+    def gather(self, place: str, *names: str) -> None:
+        """An input of ours that takes many links, from several linked inputs of the source.
+
+        Raises Unmappable where one of them is linked to nothing in this graph.
+        """
+        node, _, key = place.partition(".")
+        links: list[str | Origin] = []
+        for name in names:
+            found = self.place(name)
+            if not isinstance(found, Origin):
+                raise Unmappable(f"its {name} is not linked to a node of this graph")
+            links.append(found)
+            self.targets.setdefault(Reader(self.node.id, name), []).append(place)
+        self.entries[node].links[key] = links
+
     def seed(self, place: str, name: str, of: SourceNode | None = None) -> None:
         """A seed of ours from one of the source, which may be larger than ours can be."""
         self.take(place, name, of=of, otherwise=0, convert=self.as_seed)

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nodegraph.importing.comfyui import controls, images, loading, masks, sampling, stretches, values
+from nodegraph.importing.comfyui import controls, images, loading, masks, prompts, sampling, stretches, values
 from nodegraph.importing.comfyui.draft import Rule
 from nodegraph.importing.comfyui.sizes import EMPTY
 
 RULES: Mapping[str, Rule] = {
     # models and prompts
     "CheckpointLoaderSimple": loading.load_checkpoint,
-    "CLIPTextEncode": loading.encode_text,
     "ControlNetLoader": controls.load_controlnet,
+    "CLIPSetLastLayer": prompts.set_last_layer,
+    "CLIPTextEncode": prompts.encode_text,
+    "ConditioningAverage": prompts.blend,
+    "ConditioningCombine": prompts.combine,
+    "ConditioningConcat": prompts.concat,
+    "ConditioningSetTimestepRange": prompts.set_time,
     # sampling
     "KSampler": sampling.ksampler,
     "KSamplerAdvanced": stretches.ksampler_advanced,

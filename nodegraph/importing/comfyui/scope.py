@@ -206,13 +206,16 @@ class Scope:
 
     def _resolve_links(self, name: str, entry: Entry) -> None:
         for key, link in list(entry.links.items()):
-            if not isinstance(link, Origin):
+            many = isinstance(link, list)
+            links = link if isinstance(link, list) else [link]
+            found = [self.resolve(one, entry.disabled) if isinstance(one, Origin) else one for one in links]
+            places: list[str | Origin] = [place for place in found if place is not None]
+            if places:
+                entry.links[key] = places if many else places[0]
+            else:
+                del entry.links[key]
+            if len(places) == len(links):
                 continue
-            place = self.resolve(link, entry.disabled)
-            if place is not None:
-                entry.links[key] = place
-                continue
-            del entry.links[key]
             for verdict in self.verdicts.values():
                 if name in verdict.became:
                     verdict.notes.append(f"the link into {name}.{key} leads to what is switched off, and was left out")

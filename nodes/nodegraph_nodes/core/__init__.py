@@ -10,6 +10,7 @@ from nodegraph_nodes.core.logic import compare, logic, switch
 from nodegraph_nodes.core.numbers import boolean, calculate, calculate_whole, integer, number, round_number
 from nodegraph_nodes.core.show import make_table, plot_numbers, show_table, show_text
 from nodegraph_nodes.core.text import format_text, join_text, replace_text, split_lines, text
+from nodegraph_nodes.core.wildcards import load_wildcards, wildcards
 
 __all__ = [
     "ask",
@@ -24,6 +25,7 @@ __all__ = [
     "join_text",
     "list_item",
     "list_length",
+    "load_wildcards",
     "logic",
     "make_list",
     "make_table",
@@ -40,4 +42,5 @@ __all__ = [
     "switch",
     "text",
     "while_",
+    "wildcards",
 ]

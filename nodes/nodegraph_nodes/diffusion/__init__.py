@@ -31,10 +31,18 @@ from nodegraph_nodes.diffusion.model import (
     text_encoder_network,
 )
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
-from nodegraph_nodes.diffusion.prompt import encode_prompt
+from nodegraph_nodes.diffusion.prompt import encode_prompt, encode_prompt_2
+from nodegraph_nodes.diffusion.prompt_mixing import (
+    blend_prompts,
+    combine_prompts,
+    concat_prompts,
+    schedule_prompts,
+    time_prompt,
+)
 from nodegraph_nodes.diffusion.region import combine_regions, region
 from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
 from nodegraph_nodes.diffusion.sizes import size_conditioning
+from nodegraph_nodes.diffusion.text_encoder import clip_skip, load_embedding
 from nodegraph_nodes.diffusion.tune import tune_denoiser
 
 __all__ = [
@@ -42,7 +50,11 @@ __all__ = [
     "apply_ip_adapter",
     "autoencoder_network",
     "begin_denoise",
+    "blend_prompts",
+    "clip_skip",
+    "combine_prompts",
     "combine_regions",
+    "concat_prompts",
     "control_network",
     "custom_schedule",
     "decode",
@@ -52,6 +64,7 @@ __all__ = [
     "encode",
     "encode_image_prompt",
     "encode_prompt",
+    "encode_prompt_2",
     "finish_denoise",
     "guidance",
     "hand_over",
@@ -61,6 +74,7 @@ __all__ = [
     "inpaint_guidance",
     "load_autoencoder",
     "load_controlnet",
+    "load_embedding",
     "load_image_encoder",
     "load_ip_adapter",
     "load_model",
@@ -72,12 +86,14 @@ __all__ = [
     "perceptual_distance",
     "region",
     "sample_noise",
+    "schedule_prompts",
     "seamless",
     "set_prediction",
     "size_conditioning",
     "text_encoder_network",
     "tile_autoencoder",
     "tile_denoiser",
+    "time_prompt",
     "tune_denoiser",
     "unmasked_latent",
 ]

@@ -8,6 +8,8 @@ from nodegraph_nodes.types import Autoencoder, Denoiser, TextEncoder
 from .clip import ClipTextEncoder
 from .compiling import set_compiled
 from .errors import ModelError
+from .learned_words import read_words
+from .starter import MiniLMTextEncoder
 from .wrapping import set_wrap
 
 R = TypeVar("R", Denoiser, TextEncoder, Autoencoder)
@@ -39,6 +41,7 @@ def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
         raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")
     if isinstance(recipe, TextEncoder):
         _leave_out(network, recipe)
+        _learn(network, recipe)
 
 
 def _leave_out(network: Any, recipe: TextEncoder) -> None:
@@ -53,3 +56,14 @@ def _leave_out(network: Any, recipe: TextEncoder) -> None:
         network.skip = recipe.skip
     elif recipe.skip:
         raise ModelError(recipe.path, "layers can be left out (clip skip) of CLIP text encoders only; this is another.")
+
+
+def _learn(network: Any, recipe: TextEncoder) -> None:
+    """Put the learned words beside a text encoder's own: its weights stay as they are."""
+    if isinstance(network, ClipTextEncoder):
+        network.words = read_words(recipe.embeddings, [tower.width for tower in network.towers])
+    elif isinstance(network, MiniLMTextEncoder):
+        found = read_words(recipe.embeddings, [network.width])
+        network.words = {name: vectors for name, (vectors,) in found.items()}
+    elif recipe.embeddings:
+        raise ModelError(recipe.path, "learned words (embeddings) can be added to CLIP text encoders only; this is another.")

@@ -5,7 +5,7 @@ weights, learned words or more than one stretch of tokens are built from the sam
 `encode_ids`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -117,7 +117,8 @@ class ClipTower:
 class ClipTextEncoder:
     """One tower, or two whose states lie side by side; pooled is the last pooling tower's.
 
-    skip: further last layers left out, set by `adapt`. zeros_for_empty: the empty prompt is all zeros, states and pooled: what
+    skip: further last layers left out; words: learned words by name, vectors [n, D] for each tower; both set by `adapt`.
+    zeros_for_empty: the empty prompt is all zeros, states and pooled: what
     SDXL was trained to take for "no prompt" (diffusers' force_zeros_for_empty_prompt).
     """
 
@@ -126,6 +127,7 @@ class ClipTextEncoder:
         self.towers = tuple(towers)
         self.zeros_for_empty = zeros_for_empty
         self.skip = 0
+        self.words: Mapping[str, tuple[Tensor, ...]] = {}
         self.max_tokens = min(tower.length for tower in self.towers) - 2  # the start and end marks
 
     @property

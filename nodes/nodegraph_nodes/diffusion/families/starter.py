@@ -10,13 +10,14 @@ The weights are plain safetensors or, where `model.int8.safetensors` exists, int
 Objective: x_t = (1 - t) x0 + t noise; output = noise - x0; timestep = 1000 t. The unconditional prompt is "".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
+from nodegraph_nodes.diffusion.prompts.chunks import Token
 from nodegraph_nodes.types import (
     Autoencoder,
     Conditioning,
@@ -114,7 +115,8 @@ def _load(network: Any, recipe: Denoiser | Autoencoder, folder: str, names: tupl
 class MiniLMTextEncoder:
     """A BERT encoder and its tokenizer.
 
-    states: last hidden states, padding zeroed; pooled: their mean over the text, scaled to length sqrt(D).
+    states: last hidden states, padding zeroed; pooled: their mean over the text, scaled to length sqrt(D). words: the vectors
+    [n, D] of learned words by name, set by `adapt`.
     """
 
     family = NAME
@@ -123,6 +125,7 @@ class MiniLMTextEncoder:
         self.model = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._text_length = text_length
+        self.words: Mapping[str, Tensor] = {}
         self.max_tokens = text_length - tokenizer.num_special_tokens_to_add()
 
     @property
@@ -144,9 +147,51 @@ class MiniLMTextEncoder:
         ).to(self.model.device)
         mask = batch["attention_mask"][..., None].float()
         states: Tensor = self.model(**batch).last_hidden_state.float() * mask  # [B, L, D]
-        mean = states.sum(1) / mask.sum(1)
-        pooled = torch.nn.functional.normalize(mean, dim=-1) * states.shape[-1] ** 0.5
+        pooled = _pooled(states, mask)
         return [Conditioning(s.clone(), NAME, p.clone()) for s, p in zip(states, pooled, strict=True)]
+
+    @property
+    def width(self) -> int:
+        """D, of its states and of its token vectors."""
+        return int(self.model.config.hidden_size)
+
+    def token_ids(self, text: str) -> list[int]:
+        """The text's tokens without marks, however many there are."""
+        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    @torch.no_grad()
+    def encode_tokens(self, tokens: Sequence[Token], weights: Literal["comfy", "a1111"]) -> Conditioning:
+        """One conditioning from tokens with weights; those beyond `max_tokens` are left out.
+
+        The states' mean is near zero here, so A1111's weights multiply them without restoring it ("no norm").
+        """
+        tokens = tokens[: self.max_tokens]
+        ids = torch.tensor([self._marked([token.id for token in tokens]), self._marked([])]).to(self.model.device)
+        vectors = self.model.embeddings.word_embeddings(ids).clone()
+        for place, token in enumerate(tokens, 1):  # after the start mark
+            if token.word:
+                vectors[0, place] = self.words[token.word][token.vector].to(vectors)
+        mask = torch.zeros(ids.shape, device=ids.device, dtype=torch.long)
+        mask[0, : len(tokens) + 2], mask[1, :2] = 1, 1
+        output = self.model(inputs_embeds=vectors, attention_mask=mask, token_type_ids=torch.zeros_like(ids))
+        states, empty = (output.last_hidden_state.float() * mask[..., None]).split(1)  # [1, L, D]
+        factors = torch.ones(1, self._text_length, 1, device=ids.device)
+        factors[0, 1 : len(tokens) + 1, 0] = torch.tensor([token.weight for token in tokens])
+        weighed = empty + factors * (states - empty) if weights == "comfy" else factors * states
+        states = states.where(factors == 1, weighed) * mask[:1, :, None]
+        return Conditioning(states[0].clone(), NAME, _pooled(states, mask[:1, :, None].float())[0].clone())
+
+    def _marked(self, ids: list[int]) -> list[int]:
+        """Tokens between the marks, filled up to the text length."""
+        marked = [self._tokenizer.cls_token_id, *ids, self._tokenizer.sep_token_id]
+        return marked + [self._tokenizer.pad_token_id] * (self._text_length - len(marked))
+
+
+def _pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean of states [B, L, D] over the text, scaled to length sqrt(D): [B, D]. mask: [B, L, 1]."""
+    mean = states.sum(1) / mask.sum(1)
+    pooled: Tensor = torch.nn.functional.normalize(mean, dim=-1) * states.shape[-1] ** 0.5
+    return pooled
 
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> MiniLMTextEncoder:
