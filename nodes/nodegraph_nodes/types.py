@@ -202,11 +202,29 @@ class DenoiseState:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftBySize:
+    """How a flow's shift grows with the picture (FLUX.1): mu is linear in the number of tokens, as diffusers configs say it.
+
+    base_shift at base_tokens, max_shift at max_tokens; patch: latent positions along a token's side. The shift is exp(mu),
+    or mu itself where kind is "linear".
+    """
+
+    base_shift: float = 0.5
+    max_shift: float = 1.15
+    base_tokens: int = 256
+    max_tokens: int = 4096
+    patch: int = 2
+    kind: Literal["exponential", "linear"] = "exponential"
+
+
+@dataclass(frozen=True, slots=True)
 class NoiseProcess:
     """The parameters of a training noise process; `diffusion.schedules.make_process` gives them behaviour.
 
     The beta fields describe the variance-preserving kind, in diffusers' scheduler-config words; trained_betas, if
-    given, replace the three before them. A rectified flow has only train_steps (network timestep = train_steps * t).
+    given, replace the three before them. A rectified flow has train_steps (network timestep = train_steps * t), a shift that
+    spends more of the steps at high noise (Esser et al. 2024, equation 23; 1 is none), and where the shift depends on the
+    picture's size, shift_by_size; `shift` is then the one at the model's native size.
     """
 
     kind: Literal["variance_preserving", "rectified_flow"]
@@ -216,6 +234,8 @@ class NoiseProcess:
     beta_end: float = 0.012
     trained_betas: tuple[float, ...] = ()
     zero_terminal_snr: bool = False
+    shift: float = 1.0
+    shift_by_size: ShiftBySize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +292,8 @@ class Denoiser:
 
     downscale: pixels per latent position. size_multiple: width and height in pixels must be multiples of it.
     native_size: (width, height) in pixels that the model was trained on. concat_channels: input channels beside the latent's
-    own (an inpainting model has 5). conditioning: what it is told: a prompt, a class's number, or nothing.
+    own (an inpainting model has 5). conditioning: what it is told: a prompt, a class's number, or nothing. square: it makes
+    square pictures only.
     """
 
     family: str
@@ -292,6 +313,7 @@ class Denoiser:
     storage: Storage = "as_stored"
     wrap: Wrap = "none"
     tiles: Tiles | None = None
+    square: bool = False
 
 
 @socket(color="#38d9a9", codec=CODEC)

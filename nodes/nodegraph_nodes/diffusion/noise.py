@@ -26,5 +26,13 @@ def sample_noise(denoiser: Denoiser, seed: Seed = 0, width: Pixels | None = None
                 got=str(size),
                 hint=f"Try {max(1, round(size / denoiser.size_multiple)) * denoiser.size_multiple}.",
             )
+    if denoiser.square and sizes["width"] != sizes["height"]:
+        raise NodeError(
+            "This model makes square pictures only.",
+            socket="height",
+            expected=str(sizes["width"]),
+            got=str(sizes["height"]),
+            hint="Give width and height the same value.",
+        )
     shape = (denoiser.latent_channels, sizes["height"] // denoiser.downscale, sizes["width"] // denoiser.downscale)
     return Latent(initial_noise(seed, shape), denoiser.family)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nodegraph import node
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
-from nodegraph_nodes.types import Denoiser, Schedule
+from nodegraph_nodes.types import Denoiser, Latent, Schedule
 
 
 @node(category="diffusion/schedule")
@@ -22,9 +22,17 @@ def noise_schedule(
         ),
     ] = "normal",
     steps: Annotated[int, Field(ge=1, le=1000)] = 20,
+    latent: Annotated[
+        Latent | None,
+        Field(
+            description="The run's noise or picture, for its size: FLUX.1 spends more steps on coarse shapes the larger a "
+            "picture is. Empty: the model's own size. Other models do not look at it."
+        ),
+    ] = None,
 ) -> Schedule:
     """Spread a number of steps over the model's noise levels, from pure noise to a clean picture."""
-    return make_schedule(schedule, make_process(denoiser.process), steps, denoiser.family)
+    size = None if latent is None else (latent.samples.shape[-2], latent.samples.shape[-1])
+    return make_schedule(schedule, make_process(denoiser.process, size), steps, denoiser.family)
 
 
 class PartialSteps(NamedTuple):

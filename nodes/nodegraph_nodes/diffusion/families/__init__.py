@@ -13,13 +13,15 @@ from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 from .adapting import adapt, base_of
 from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
 from .family import Family, Recipes
+from .flux import FLUX
 from .loaded import Hints, LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
 from .precision import compute_dtype, decode_dtype
 from .sd1 import SD1
+from .sd3 import SD3
 from .source import ModelSource
 from .starter import STARTER
 
-FAMILIES: tuple[Family, ...] = (STARTER, SD1)
+FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD3, FLUX)
 
 
 def recognise(path: str | Path, digest: str) -> Family:

@@ -4,7 +4,7 @@
 points.
 """
 
-from .process import Process, RectifiedFlow, VariancePreserving, make_process
+from .process import Process, RectifiedFlow, VariancePreserving, make_process, shift_at
 from .spacing import SCHEDULES, Spacing, make_schedule
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "VariancePreserving",
     "make_process",
     "make_schedule",
+    "shift_at",
 ]

@@ -15,7 +15,7 @@ _FLOW_SIGMA_MIN = 1 / 1000
 
 
 class Levels(NamedTuple):
-    """N + 1 falling noise levels and their timesteps. level: a variance-preserving process's sigma_hat, a flow's t."""
+    """N + 1 falling noise levels and their timesteps. level: a variance-preserving process's sigma_hat, a flow's sigma."""
 
     level: Array
     timestep: Array
@@ -62,14 +62,15 @@ def ddim_uniform(process: VariancePreserving, steps: int) -> Levels:
 
 
 def flow_normal(process: RectifiedFlow, steps: int) -> Levels:
-    """Equal distances in t from 1 to 0."""
-    t = np.linspace(1, 0, steps + 1)
-    return Levels(t, process.timestep_at(t))
+    """Equal distances in t from 1 to 0, then shifted."""
+    sigma = process.sigma_at(np.linspace(1, 0, steps + 1))
+    return Levels(sigma, process.timestep_at(sigma))
 
 
 def flow_karras(process: RectifiedFlow, steps: int) -> Levels:
-    """Equal distances in sigma^(1/7) from 1 to 1/1000, then 0."""
-    sigma = np.append(_karras_ramp(1.0, _FLOW_SIGMA_MIN, steps), 0.0)
+    """Equal distances in sigma^(1/7) from 1 to the noise level at t = 1/1000, then 0."""
+    lowest = float(process.sigma_at(np.array(_FLOW_SIGMA_MIN)))
+    sigma = np.append(_karras_ramp(1.0, lowest, steps), 0.0)
     return Levels(sigma, process.timestep_at(sigma))
 
 
