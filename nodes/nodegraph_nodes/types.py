@@ -44,6 +44,9 @@ Mask = Annotated[Tensor, SocketType("Mask", "#b0bec5", "Where a picture counts, 
 Prediction = Literal["epsilon", "v", "flow"]
 """What a network's output means: the noise, Salimans & Ho's v = alpha eps - sigma x0, or the flow velocity eps - x0."""
 
+Told = Literal["prompt", "class", "none"]
+"""What a denoiser is told of the picture: a prompt, a class's number, or nothing."""
+
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -86,6 +89,11 @@ class Conditioning:
     def parts(self) -> tuple["Conditioning", ...]:
         """This prompt and the others, in order."""
         return (self, *self.others)
+
+    @property
+    def kind(self) -> "Told":
+        """What a model is told by it."""
+        return "class" if "class_label" in self.extra else "prompt" if self.states.numel() else "none"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -309,7 +317,7 @@ class Denoiser:
     precision: Precision = "auto"
     patches: tuple[Lora, ...] = ()
     concat_channels: int = 0
-    conditioning: Literal["prompt", "class", "none"] = "prompt"
+    conditioning: Told = "prompt"
     storage: Storage = "as_stored"
     wrap: Wrap = "none"
     tiles: Tiles | None = None

@@ -26,12 +26,13 @@ from nodegraph_nodes.diffusion.families import (
     Hints,
     Prompts,
     describe_model,
+    flux_names,
     load_autoencoder,
     load_denoiser,
     load_text_encoder,
+    sd3_names,
 )
 from nodegraph_nodes.diffusion.families import flux as flux_family
-from nodegraph_nodes.diffusion.families import flux_names, sd3_names
 from nodegraph_nodes.diffusion.families.assemble import skeleton
 from nodegraph_nodes.diffusion.families.source import TensorInfo
 from nodegraph_nodes.diffusion.predict import guided_denoised

@@ -4,6 +4,7 @@ The library: `schedules` (noise processes and their spacings), `samplers` (solve
 (network output -> guided x0 estimate), `families` (architectures and their networks).
 """
 
+from nodegraph_nodes.diffusion.classes import class_label, unconditional
 from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
 from nodegraph_nodes.diffusion.distance import perceptual_distance
@@ -19,6 +20,7 @@ from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
 __all__ = [
     "autoencoder_network",
     "begin_denoise",
+    "class_label",
     "decode",
     "denoise",
     "denoise_step",
@@ -37,4 +39,5 @@ __all__ = [
     "text_encoder_network",
     "tile_autoencoder",
     "tile_denoiser",
+    "unconditional",
 ]

@@ -136,6 +136,7 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
         )
     _same_family(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
+    _same_kind(guidance, denoiser)
 
 
 def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:
@@ -176,6 +177,23 @@ def _same_family(got: str, wanted: str, socket: str) -> None:
     if got != wanted:
         hint = "Everything in a run comes from one model."
         raise NodeError("This was made for another kind of model.", socket=socket, expected=wanted, got=got, hint=hint)
+
+
+_TOLD = {
+    "prompt": ("a prompt", "Link diffusion/encode_prompt to the guidance."),
+    "class": ("a class", "Link diffusion/class_label to the guidance."),
+    "none": ("nothing", "Link diffusion/unconditional to the guidance, as positive alone."),
+}
+
+
+def _same_kind(guidance: Guidance, denoiser: Denoiser) -> None:
+    """A prompt means nothing to a model that is told a class, and the other way round."""
+    expected, hint = _TOLD[denoiser.conditioning]
+    for conditioning in (guidance.positive, guidance.negative):
+        for part in conditioning.parts if conditioning is not None else ():
+            if part.kind != denoiser.conditioning:
+                got = _TOLD[part.kind][0]
+                raise NodeError(f"This model is told {expected}.", socket="guidance", expected=expected, got=got, hint=hint)
 
 
 def _size(latent: Latent) -> str:

@@ -15,6 +15,7 @@ from nodegraph_nodes.diffusion.families import (
     LoadedDenoiser,
     LoadedTextEncoder,
     ModelError,
+    NotPrompted,
     adapt,
     base_of,
     describe_model,
@@ -51,6 +52,8 @@ def _told_plainly() -> Iterator[None]:
     """A model that turns out unfit while it is loaded is the user's to replace, not the node's fault."""
     try:
         yield
+    except NotPrompted as error:
+        raise NodeError(f"{error.path}: {error.problem}", hint=f"Use {error.node} in place of the prompt.") from None
     except ModelError as error:
         raise NodeError(f"The model cannot be loaded: {error}") from None
 

@@ -11,9 +11,12 @@ import torch
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from .adapting import adapt, base_of
-from .errors import BrokenModel, MissingTensors, ModelError, UnknownModel
+from .classes import Classes, told_class, told_nothing
+from .dit import DIT
+from .errors import BrokenModel, MissingTensors, ModelError, NotPrompted, UnknownModel
 from .family import Family, Recipes
 from .flux import FLUX
+from .ldm import LDM
 from .loaded import Hints, LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder, Prompts
 from .precision import compute_dtype, decode_dtype
 from .sd1 import SD1
@@ -21,7 +24,7 @@ from .sd3 import SD3
 from .source import ModelSource
 from .starter import STARTER
 
-FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD3, FLUX)
+FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD3, FLUX, LDM, DIT)
 
 
 def recognise(path: str | Path, digest: str) -> Family:
@@ -64,6 +67,14 @@ def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedA
     return network
 
 
+def classes_of(recipe: Denoiser) -> Classes:
+    """What a model that is told a class can be told. Raises ModelError."""
+    known = _family_of(recipe).classes
+    if known is None or recipe.conditioning != "class":
+        raise ModelError(recipe.path, "this model is not told a class.")
+    return known(recipe)
+
+
 def _family_of(recipe: Denoiser | TextEncoder | Autoencoder) -> Family:
     for family in FAMILIES:
         if family.name == recipe.family:
@@ -74,6 +85,7 @@ def _family_of(recipe: Denoiser | TextEncoder | Autoencoder) -> Family:
 __all__ = [
     "FAMILIES",
     "BrokenModel",
+    "Classes",
     "Family",
     "Hints",
     "LoadedAutoencoder",
@@ -82,11 +94,13 @@ __all__ = [
     "MissingTensors",
     "ModelError",
     "ModelSource",
+    "NotPrompted",
     "Prompts",
     "Recipes",
     "UnknownModel",
     "adapt",
     "base_of",
+    "classes_of",
     "compute_dtype",
     "decode_dtype",
     "describe_model",
@@ -94,4 +108,6 @@ __all__ = [
     "load_denoiser",
     "load_text_encoder",
     "recognise",
+    "told_class",
+    "told_nothing",
 ]

@@ -8,6 +8,7 @@ import torch
 
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
+from .classes import Classes
 from .loaded import LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder
 from .source import ModelSource
 
@@ -25,7 +26,8 @@ class Family:
     """One architecture.
 
     sought: what `recognise` looks for, in words, for the error when no family fits. `describe` reads configs and
-    headers only. The loaders take the recipe, the device to compute on and the dtype to compute in.
+    headers only. The loaders take the recipe, the device to compute on and the dtype to compute in. `classes`: what models
+    that are told a class know.
     """
 
     name: str
@@ -35,3 +37,4 @@ class Family:
     load_denoiser: Callable[[Denoiser, torch.device, torch.dtype], LoadedDenoiser]
     load_text_encoder: Callable[[TextEncoder, torch.device, torch.dtype], LoadedTextEncoder]
     load_autoencoder: Callable[[Autoencoder, torch.device, torch.dtype], LoadedAutoencoder]
+    classes: Callable[[Denoiser], Classes] | None = None

@@ -1,6 +1,6 @@
 """FLUX.1 dev and schnell: a diffusers folder, or one .safetensors file in the original layout.
 
-Outside `FluxDenoiser` a latent is [16, h, w] as everywhere; the network reads it in patches of 2 x 2 with their positions. A single
+Outside `FluxDenoiser` a latent is [16, h, w] as everywhere; the network reads patches of 2 x 2 with their positions. A single
 file may be the transformer alone; what it lacks is looked for in the folder beside it (see `parts`).
 """
 

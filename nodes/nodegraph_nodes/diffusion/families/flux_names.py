@@ -47,8 +47,8 @@ _SINGLE = {
 def piece(name: str, config: Mapping[str, Any], prefix: str) -> Piece:
     """Where a diffusers tensor lies. config: the transformer's.
 
-    The last norm's modulation is stored as shift, scale; diffusers wants scale, shift. A single block's first tensor is q, k, v and
-    the mlp in one.
+    The last norm's modulation is stored as shift, scale; diffusers wants scale, shift. A single block's first tensor is q, k,
+    v and the mlp in one.
     """
     inner = config["num_attention_heads"] * config["attention_head_dim"]
     match = re.fullmatch(r"(single_)?transformer_blocks\.(\d+)\.(.+)", name)

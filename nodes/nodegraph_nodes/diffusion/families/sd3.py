@@ -1,7 +1,7 @@
 """Stable Diffusion 3 and 3.5: a diffusers folder, or one .safetensors file in the original layout.
 
-A single file may hold the CLIPs and T5 or not; what it lacks is looked for in the folder beside it (see `parts`). Without T5 its
-states are zeros, as in diffusers: the model works, and follows long prompts less well.
+A single file may hold the CLIPs and T5 or not; what it lacks is looked for in the folder beside it (see `parts`). Without T5
+its states are zeros, as in diffusers: the model works, and follows long prompts less well.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Names of Stable Diffusion 3's transformer in its original layout (Stability's sd3-ref, `joint_blocks.`), from diffusers' names."""
+"""Names of Stable Diffusion 3's transformer in its original layout (sd3-ref, `joint_blocks.`), from diffusers' names."""
 
 import re
 from collections.abc import Mapping

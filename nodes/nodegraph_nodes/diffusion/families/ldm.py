@@ -1,0 +1,300 @@
+"""The models of the latent-diffusion paper (Rombach et al. 2022): told a prompt, a class, or nothing.
+
+Folders of diffusers' LDMTextToImagePipeline (bert, unet, vqvae) and LDMPipeline (unet, vqvae). A unet with
+`num_class_embeds`, or a folder class_embedder/ with a table `embedding.weight` that the unet attends to, makes a model that is
+told a class. The paper's ImageNet model is read as one file, too, where that table is `cond_stage_model.embedding.weight`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from nodegraph_nodes.types import Autoencoder, Conditioning, Denoiser, Precision, TextEncoder
+
+from . import ldm_names
+from .assemble import fill, skeleton
+from .classes import LABEL, Classes, known_classes
+from .errors import BrokenModel, NotPrompted
+from .family import Family, Recipes
+from .flow_parts import plain_preview
+from .loaded import Hints, Prompts, module_bytes
+from .networks import KLAutoencoder
+from .parts import Piece, check_part, has_weights, part_config, part_tensors, read_pieces
+from .scheduler_config import prediction_of, process_of
+from .source import ModelSource, read_header
+from .vq import VQAutoencoder
+
+NAME = "ldm"
+_TEXT, _OTHER = "LDMTextToImagePipeline", "LDMPipeline"
+_TABLE = "cond_stage_model.embedding.weight"
+_TEXT_LENGTH = 77
+
+# The paper's class-conditional ImageNet model (configs/latent-diffusion/cin256-v2.yaml).
+_UNET: dict[str, Any] = {
+    "_class_name": "UNet2DConditionModel",
+    "sample_size": 64,
+    "in_channels": 3,
+    "out_channels": 3,
+    "block_out_channels": [192, 384, 576, 960],
+    "down_block_types": ["DownBlock2D"] + ["CrossAttnDownBlock2D"] * 3,
+    "up_block_types": ["CrossAttnUpBlock2D"] * 3 + ["UpBlock2D"],
+    "layers_per_block": 2,
+    "attention_head_dim": 1,  # the number of heads, in spite of its name
+    "cross_attention_dim": 512,
+}
+_VQ: dict[str, Any] = {
+    "_class_name": "VQModel",
+    "block_out_channels": [128, 256, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 3,
+    "up_block_types": ["UpDecoderBlock2D"] * 3,
+    "layers_per_block": 2,
+    "latent_channels": 3,
+    "vq_embed_dim": 3,
+    "num_vq_embeddings": 8192,
+    "sample_size": 256,
+    "scaling_factor": 1.0,
+}
+_SCHEDULER: dict[str, Any] = {"beta_schedule": "scaled_linear", "beta_start": 0.0015, "beta_end": 0.0195}
+
+
+# ---- what the model says about itself ----
+
+
+def recognise(source: ModelSource) -> bool:
+    if source.is_folder:
+        return source.has("model_index.json") and source.json("model_index.json").get("_class_name") in (_TEXT, _OTHER)
+    header = read_header(source.path)
+    return f"{ldm_names.UNET}input_blocks.0.0.weight" in header and _TABLE in header
+
+
+def describe(source: ModelSource, precision: Precision) -> Recipes:
+    """Recipes of a model from its configs and headers. Raises BrokenModel."""
+    conditioning = "prompt" if _pipeline(source) == _TEXT else "class" if _table_rows(source) else "none"
+    for part in ("unet", "vqvae", *(["bert"] if conditioning == "prompt" else [])) if source.is_folder else ():
+        check_part(source, part)
+    unet, vqvae = _unet_config(source), _vqvae_config(source)
+    scheduler = part_config(source, "scheduler/scheduler_config.json", None if source.is_folder else _SCHEDULER.copy)
+    path, digest, channels = str(source.path), source.digest, int(unet["in_channels"])
+    downscale = 2 ** (len(vqvae["block_out_channels"]) - 1)
+    # Only the conditional U-Net of diffusers pads odd sizes on the way up.
+    steps_down = 0 if _is_conditional(unet) else len(unet["block_out_channels"]) - 1
+    native = int(unet["sample_size"]) * downscale
+    return Recipes(
+        Denoiser(
+            NAME,
+            path,
+            digest,
+            prediction=prediction_of(scheduler, path),
+            process=process_of(scheduler),
+            latent_channels=channels,
+            downscale=downscale,
+            size_multiple=downscale * 2**steps_down,
+            native_size=(native, native),
+            preview=plain_preview(channels),
+            precision=precision,
+            conditioning=conditioning,  # type: ignore[arg-type]
+        ),
+        TextEncoder(NAME, path, digest, precision),
+        Autoencoder(
+            NAME,
+            path,
+            digest,
+            channels,
+            downscale,
+            shift=0.0,
+            scale=float(vqvae.get("scaling_factor", 0.18215)),
+            precision=precision,
+        ),
+    )
+
+
+def classes(recipe: Denoiser) -> Classes:
+    """What a model that is told a class can be told."""
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    return known_classes(_table_rows(source), part_config(source, "model_index.json", dict))
+
+
+def _pipeline(source: ModelSource) -> str:
+    return str(source.json("model_index.json").get("_class_name")) if source.is_folder else _OTHER
+
+
+def _unet_config(source: ModelSource) -> dict[str, Any]:
+    return part_config(source, "unet/config.json", None if source.is_folder else _UNET.copy)
+
+
+def _vqvae_config(source: ModelSource) -> dict[str, Any]:
+    return part_config(source, "vqvae/config.json", None if source.is_folder else _VQ.copy)
+
+
+def _is_conditional(unet: dict[str, Any]) -> bool:
+    return unet.get("_class_name") == "UNet2DConditionModel"
+
+
+def _table_rows(source: ModelSource) -> int:
+    """How many classes the model has embeddings for; 0 if it is not told a class."""
+    if not source.is_folder:
+        return read_header(source.path)[_TABLE].shape[0]
+    if has_weights(source, "class_embedder"):
+        return len(_embedding(source))
+    return int(_unet_config(source).get("num_class_embeds") or 0)
+
+
+def _embedding(source: ModelSource) -> Tensor:
+    """The table of embeddings that the unet attends to: [rows, D]."""
+    if not source.is_folder:
+        return read_pieces(source.path, {_TABLE: Piece(_TABLE)})[_TABLE]
+    stored = part_tensors(source, "class_embedder")
+    if "embedding.weight" not in stored:
+        raise BrokenModel(str(source.path), "class_embedder/ has no tensor embedding.weight.")
+    return stored["embedding.weight"]
+
+
+# ---- its networks ----
+
+
+def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> "LDMDenoiser":
+    from diffusers import UNet2DConditionModel, UNet2DModel
+
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    config = _unet_config(source)
+    kind = UNet2DConditionModel if _is_conditional(config) else UNet2DModel
+    unet = skeleton(lambda: kind.from_config(config))
+    if source.is_folder:
+        tensors = _current(part_tensors(source, "unet"))
+    else:
+        pieces = {name: Piece(ldm_names.unet_name(name, config)) for name in unet.state_dict()}
+        tensors = read_pieces(source.path, pieces, network="U-Net")
+    table = None
+    if not source.is_folder or has_weights(source, "class_embedder"):
+        table = _embedding(source).to(dtype)
+    return LDMDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype), table).to(device)
+
+
+class LDMDenoiser:
+    """A diffusers UNet2DModel or UNet2DConditionModel. table: [rows, D], class embeddings that it attends to, or None."""
+
+    def __init__(self, recipe: Denoiser, unet: Any, table: Tensor | None) -> None:
+        self.family = recipe.family
+        self.prediction = recipe.prediction
+        self.unet = unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self._attends = _is_conditional({"_class_name": type(unet).__name__})
+        self._labelled = getattr(unet, "class_embedding", None) is not None
+        self._table = table
+        self._place = next(unet.parameters())
+
+    @property
+    def nbytes(self) -> int:
+        return module_bytes(self.unet) + (0 if self._table is None else self._table.nbytes)
+
+    def to(self, device: torch.device | str) -> Self:
+        self.unet.to(device)
+        self._table = None if self._table is None else self._table.to(device)
+        self._place = next(self.unet.parameters())
+        return self
+
+    @torch.no_grad()
+    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
+        """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
+        place, label = self._place, prompts.extra.get(LABEL)
+        states = prompts.states.to(place) if prompts.states.numel() else None
+        if self._table is not None and label is not None:
+            states = self._table[label.to(place.device)][:, None]  # [B, 1, D]
+        output = self.unet(
+            x.to(place),
+            torch.tensor(timesteps, device=place.device, dtype=torch.float32),
+            **({"encoder_hidden_states": states} if self._attends else {}),
+            class_labels=label.to(place.device) if self._labelled and label is not None else None,
+            return_dict=False,
+        )[0]
+        return output.float().contiguous()  # type: ignore[no-any-return]
+
+
+def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> VQAutoencoder | KLAutoencoder:
+    from diffusers import AutoencoderKL, VQModel
+
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    config = _vqvae_config(source)
+    is_kl = config.get("_class_name") == "AutoencoderKL"
+    vae = skeleton(lambda: (AutoencoderKL if is_kl else VQModel).from_config(config))
+    if source.is_folder:
+        tensors = _current(part_tensors(source, "vqvae"))
+    else:
+        pieces = {name: Piece(ldm_names.vae_name(name, config)) for name in vae.state_dict()}
+        tensors = _current(read_pieces(source.path, pieces, network="autoencoder"))
+    vae = fill(vae, tensors, recipe.path, "autoencoder", dtype)
+    return (KLAutoencoder if is_kl else VQAutoencoder)(recipe, vae).to(device)
+
+
+def _current(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Attention under diffusers' present names, and as matrices: these models were saved long ago."""
+
+    def renamed(name: str) -> str:
+        if ".attentions." in name:
+            for old, new in ((".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")):
+                name = name.replace(old, new)
+        return name
+
+    flat = {name: ".attentions." in name and t.ndim == 4 and ".proj_" not in name for name, t in tensors.items()}
+    return {renamed(name): t.flatten(1) if flat[name] else t for name, t in tensors.items()}
+
+
+def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> "LDMTextEncoder":
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    if _pipeline(source) != _TEXT:
+        raise NotPrompted(recipe.path, "a class" if _table_rows(source) else "nothing")
+    from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import LDMBertConfig, LDMBertModel
+    from transformers import BertTokenizer
+
+    config = LDMBertConfig(**part_config(source, "bert/config.json"))
+    model = skeleton(lambda: LDMBertModel(config))
+    model = fill(model, part_tensors(source, "bert"), recipe.path, "text encoder", dtype)
+    tokenizer = BertTokenizer.from_pretrained(source.path / "tokenizer", local_files_only=True)
+    return LDMTextEncoder(model, tokenizer).to(device)
+
+
+class LDMTextEncoder:
+    """The paper's own text transformer, with BERT's tokenizer. states: its last hidden states, padding included."""
+
+    family = NAME
+    max_tokens = _TEXT_LENGTH - 2  # the marks at the ends
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+
+    @property
+    def nbytes(self) -> int:
+        return module_bytes(self.model)
+
+    def to(self, device: torch.device | str) -> Self:
+        self.model.to(device)
+        return self
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> list[Conditioning]:
+        """One conditioning per text: states [77, D]."""
+        batch = self._tokenizer(
+            list(texts), padding="max_length", max_length=_TEXT_LENGTH, truncation=True, return_tensors="pt"
+        )
+        ids = batch["input_ids"].to(next(self.model.parameters()).device)
+        states: Tensor = self.model(ids, return_dict=True).last_hidden_state.float()
+        return [Conditioning(s.clone(), NAME) for s in states]
+
+
+LDM = Family(
+    name=NAME,
+    sought="a folder of diffusers' LDMTextToImagePipeline or LDMPipeline, or a .safetensors file of the latent-diffusion "
+    f"paper's ImageNet model with {_TABLE}",
+    recognise=recognise,
+    describe=describe,
+    load_denoiser=load_denoiser,
+    load_text_encoder=load_text_encoder,
+    load_autoencoder=load_autoencoder,
+    classes=classes,
+)
