@@ -93,6 +93,10 @@ class DiTDenoiser:
         self._place = next(transformer.parameters())
 
     @property
+    def module(self) -> Any:
+        return self.transformer
+
+    @property
     def nbytes(self) -> int:
         return module_bytes(self.transformer)
 

@@ -128,6 +128,10 @@ class FluxDenoiser:
         self._place = next(transformer.parameters())
 
     @property
+    def module(self) -> Any:
+        return self.transformer
+
+    @property
     def nbytes(self) -> int:
         return module_bytes(self.transformer)
 

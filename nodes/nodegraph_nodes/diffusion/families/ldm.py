@@ -5,22 +5,21 @@ Folders of diffusers' LDMTextToImagePipeline (bert, unet, vqvae) and LDMPipeline
 told a class. The paper's ImageNet model is read as one file, too, where that table is `cond_stage_model.embedding.weight`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nodegraph_nodes.types import Autoencoder, Conditioning, Denoiser, Precision, TextEncoder
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from . import ldm_names
 from .assemble import fill, skeleton
-from .classes import LABEL, Classes, known_classes
+from .classes import Classes, known_classes
 from .errors import BrokenModel, NotPrompted
 from .family import Family, Recipes
 from .flow_parts import plain_preview
-from .loaded import Hints, Prompts, module_bytes
+from .ldm_networks import LDMDenoiser, LDMTextEncoder
 from .networks import KLAutoencoder
 from .parts import Piece, check_part, has_weights, part_config, part_tensors, read_pieces
 from .scheduler_config import prediction_of, process_of
@@ -30,7 +29,6 @@ from .vq import VQAutoencoder
 NAME = "ldm"
 _TEXT, _OTHER = "LDMTextToImagePipeline", "LDMPipeline"
 _TABLE = "cond_stage_model.embedding.weight"
-_TEXT_LENGTH = 77
 
 # The paper's class-conditional ImageNet model (configs/latent-diffusion/cin256-v2.yaml).
 _UNET: dict[str, Any] = {
@@ -155,7 +153,7 @@ def _embedding(source: ModelSource) -> Tensor:
 # ---- its networks ----
 
 
-def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> "LDMDenoiser":
+def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> LDMDenoiser:
     from diffusers import UNet2DConditionModel, UNet2DModel
 
     source = ModelSource(Path(recipe.path), recipe.digest)
@@ -170,46 +168,8 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
     table = None
     if not source.is_folder or has_weights(source, "class_embedder"):
         table = _embedding(source).to(dtype)
-    return LDMDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype), table).to(device)
-
-
-class LDMDenoiser:
-    """A diffusers UNet2DModel or UNet2DConditionModel. table: [rows, D], class embeddings that it attends to, or None."""
-
-    def __init__(self, recipe: Denoiser, unet: Any, table: Tensor | None) -> None:
-        self.family = recipe.family
-        self.prediction = recipe.prediction
-        self.unet = unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self._attends = _is_conditional({"_class_name": type(unet).__name__})
-        self._labelled = getattr(unet, "class_embedding", None) is not None
-        self._table = table
-        self._place = next(unet.parameters())
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.unet) + (0 if self._table is None else self._table.nbytes)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.unet.to(device)
-        self._table = None if self._table is None else self._table.to(device)
-        self._place = next(self.unet.parameters())
-        return self
-
-    @torch.no_grad()
-    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
-        """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
-        place, label = self._place, prompts.extra.get(LABEL)
-        states = prompts.states.to(place) if prompts.states.numel() else None
-        if self._table is not None and label is not None:
-            states = self._table[label.to(place.device)][:, None]  # [B, 1, D]
-        output = self.unet(
-            x.to(place),
-            torch.tensor(timesteps, device=place.device, dtype=torch.float32),
-            **({"encoder_hidden_states": states} if self._attends else {}),
-            class_labels=label.to(place.device) if self._labelled and label is not None else None,
-            return_dict=False,
-        )[0]
-        return output.float().contiguous()  # type: ignore[no-any-return]
+    unet = fill(unet, tensors, recipe.path, "U-Net", dtype)
+    return LDMDenoiser(recipe, unet, attends=_is_conditional(config), table=table).to(device)
 
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> VQAutoencoder | KLAutoencoder:
@@ -241,7 +201,7 @@ def _current(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {renamed(name): t.flatten(1) if flat[name] else t for name, t in tensors.items()}
 
 
-def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> "LDMTextEncoder":
+def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> LDMTextEncoder:
     source = ModelSource(Path(recipe.path), recipe.digest)
     if _pipeline(source) != _TEXT:
         raise NotPrompted(recipe.path, "a class" if _table_rows(source) else "nothing")
@@ -252,39 +212,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     model = skeleton(lambda: LDMBertModel(config))
     model = fill(model, part_tensors(source, "bert"), recipe.path, "text encoder", dtype)
     tokenizer = BertTokenizer.from_pretrained(source.path / "tokenizer", local_files_only=True)
-    return LDMTextEncoder(model, tokenizer).to(device)
-
-
-class LDMTextEncoder:
-    """The paper's own text transformer, with BERT's tokenizer. states: its last hidden states, padding included."""
-
-    family = NAME
-    max_tokens = _TEXT_LENGTH - 2  # the marks at the ends
-
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model = model.eval().requires_grad_(False)
-        self._tokenizer = tokenizer
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.model)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.model.to(device)
-        return self
-
-    def count_tokens(self, text: str) -> int:
-        return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    @torch.no_grad()
-    def encode(self, texts: Sequence[str]) -> list[Conditioning]:
-        """One conditioning per text: states [77, D]."""
-        batch = self._tokenizer(
-            list(texts), padding="max_length", max_length=_TEXT_LENGTH, truncation=True, return_tensors="pt"
-        )
-        ids = batch["input_ids"].to(next(self.model.parameters()).device)
-        states: Tensor = self.model(ids, return_dict=True).last_hidden_state.float()
-        return [Conditioning(s.clone(), NAME) for s in states]
+    return LDMTextEncoder(NAME, model, tokenizer).to(device)
 
 
 LDM = Family(

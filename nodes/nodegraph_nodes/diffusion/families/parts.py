@@ -20,7 +20,7 @@ _STEMS = ("diffusion_pytorch_model", "model")
 
 
 class Piece(NamedTuple):
-    """Where a tensor lies in a file that fuses several. rows: of the stored one, None for all; swapped: halves change places."""
+    """Where a tensor lies in a file that fuses several. rows: of the stored one, None for all; swapped: by halves."""
 
     name: str
     rows: tuple[int, int | None] | None = None

@@ -114,6 +114,10 @@ class SD3Denoiser:
         self._place = next(transformer.parameters())
 
     @property
+    def module(self) -> Any:
+        return self.transformer
+
+    @property
     def nbytes(self) -> int:
         return module_bytes(self.transformer)
 

@@ -24,6 +24,10 @@ class VQAutoencoder:
         self.downscale = recipe.downscale
 
     @property
+    def module(self) -> Any:
+        return self.vae
+
+    @property
     def nbytes(self) -> int:
         return module_bytes(self.vae)
 
