@@ -52,16 +52,16 @@ def recipe(models: Path, name: str) -> Any:
     return describe_model(models / name, "digest").denoiser
 
 
-def begun(session: nodegraph.Session, model: str, *, width: int | None = None, sized: bool = False) -> tuple[nodegraph.Graph, Any, Any, Any]:
+def begun(
+    session: nodegraph.Session, model: str, *, width: int | None = None, sized: bool = False
+) -> tuple[nodegraph.Graph, Any, Any, Any]:
     """A graph with a model, its schedule (of the noise's size, or not) and a run that has begun."""
     graph = nodegraph.Graph("Test", id="test", session=session)
     loaded = graph.add(diffusion.load_model, "model", model=model)
     size = {} if width is None else {"width": width, "height": width}
     noise = graph.add(diffusion.sample_noise, "noise", denoiser=loaded.denoiser, seed=SEED, **size)
     seen = {"latent": noise} if sized else {}
-    schedule = graph.add(
-        diffusion.noise_schedule, "schedule", denoiser=loaded.denoiser, schedule="simple", steps=STEPS, **seen
-    )
+    schedule = graph.add(diffusion.noise_schedule, "schedule", denoiser=loaded.denoiser, schedule="simple", steps=STEPS, **seen)
     return graph, loaded, schedule, graph.add(diffusion.begin_denoise, "begin", noise=noise, schedule=schedule)
 
 

@@ -1,7 +1,8 @@
 """Models that are told a class instead of a prompt: what they know, and how it is said to them."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -10,7 +11,8 @@ from nodegraph_nodes.types import Conditioning
 LABEL = "class_label"
 
 
-class Classes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Classes:
     """What a model can be told. count: classes are 0..count-1; nothing: the number that stands for no class, or None."""
 
     count: int

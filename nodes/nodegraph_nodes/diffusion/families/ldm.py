@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder, Told
 
 from . import ldm_names
 from .assemble import fill, skeleton
@@ -70,7 +70,7 @@ def recognise(source: ModelSource) -> bool:
 
 def describe(source: ModelSource, precision: Precision) -> Recipes:
     """Recipes of a model from its configs and headers. Raises BrokenModel."""
-    conditioning = "prompt" if _pipeline(source) == _TEXT else "class" if _table_rows(source) else "none"
+    conditioning: Told = "prompt" if _pipeline(source) == _TEXT else "class" if _table_rows(source) else "none"
     for part in ("unet", "vqvae", *(["bert"] if conditioning == "prompt" else [])) if source.is_folder else ():
         check_part(source, part)
     unet, vqvae = _unet_config(source), _vqvae_config(source)
@@ -93,7 +93,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             native_size=(native, native),
             preview=plain_preview(channels),
             precision=precision,
-            conditioning=conditioning,  # type: ignore[arg-type]
+            conditioning=conditioning,
         ),
         TextEncoder(NAME, path, digest, precision),
         Autoencoder(

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from .errors import BrokenModel, MissingTensors
-from .source import ModelSource, TensorInfo, read_header, read_json
+from .errors import BrokenModel
+from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
 
 _STEMS = ("diffusion_pytorch_model", "model")
 
@@ -76,26 +75,23 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def read_pieces(path: Path, pieces: Mapping[str, Piece] | None = None, *, network: str = "network") -> dict[str, Tensor]:
-    """{name: tensor} of a safetensors file, mapped from it as far as possible; None reads all under their own names.
+    """{name: tensor} of a file, mapped from it as far as possible; None reads all under their own names.
 
-    8-bit floats are widened (to bfloat16, which holds them exactly, or with their `scale_weight` to float32). Raises
-    BrokenModel, MissingTensors.
+    8-bit floats that come with a `scale_weight` are float32. Raises BrokenModel, MissingTensors.
     """
     present = read_header(path)
     pieces = {name: Piece(name) for name in present} if pieces is None else pieces
-    if missing := sorted({piece.name for piece in pieces.values() if piece.name not in present}):
-        raise MissingTensors(str(path), network, missing)
-    with safe_open(path, framework="pt") as file:
-        return {name: _cut(_widened(file, piece.name, present), piece) for name, piece in pieces.items()}
+    wanted = sorted({piece.name for piece in pieces.values()})
+    scales = {name: scale for name in wanted if (scale := _scale_of(name, present))}
+    stored = read_tensors(path, {name: name for name in (*wanted, *scales.values())}, network=network)
+    scaled = {name: stored[name].float() * stored[scale].float() for name, scale in scales.items()}
+    return {name: _cut(scaled.get(piece.name, stored[piece.name]), piece) for name, piece in pieces.items()}
 
 
-def _widened(file: Any, name: str, present: Mapping[str, TensorInfo]) -> Tensor:
-    tensor: Tensor = file.get_tensor(name)
-    if not present[name].dtype.startswith("F8"):
-        return tensor
-    tensor = tensor.to(torch.bfloat16)
+def _scale_of(name: str, present: Mapping[str, TensorInfo]) -> str | None:
     scale = f"{name.removesuffix('weight')}scale_weight"
-    return tensor.float() * file.get_tensor(scale).float() if scale in present else tensor
+    is_scaled = name in present and present[name].dtype.startswith("F8") and scale in present
+    return scale if is_scaled else None
 
 
 def _cut(tensor: Tensor, piece: Piece) -> Tensor:
