@@ -12,7 +12,7 @@ import pytest
 import torch
 from diffusers import DiTPipeline, FluxPipeline
 from tiny_ldm import NAMES, tiny_dit, tiny_labelled, tiny_text, tiny_unconditional
-from tiny_transformers import save_original, tiny_flux
+from tiny_transformers import save_original, tiny_flux, tiny_sd3
 
 import nodegraph
 from nodegraph import NodeError
@@ -36,6 +36,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = root / "dit/model_index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | {"id2label": NAMES}))
     tiny_flux().save_pretrained(root / "flux")
+    tiny_sd3().save_pretrained(root / "sd3")
     save_original(tiny_flux(), root / "flux_without_t5.safetensors", t5=False)
     return root
 
@@ -135,6 +136,14 @@ def test_a_prompt_that_a_model_cannot_read_is_refused_in_words(session, model, s
     error = failure(lambda: finished(graph, loaded, schedule, state, positive=words, scale=1.0))
     assert says in str(error.message)
     assert hint is None or hint in error.hint
+
+
+def test_a_picture_that_is_too_large_for_its_positions_is_refused_in_words(session):
+    graph, loaded, schedule, state = begun(session, "sd3", width=192)
+    words = graph.add(diffusion.encode_prompt, "words", encoder=loaded.text_encoder, text="a panda")
+    error = failure(lambda: finished(graph, loaded, schedule, state, positive=words, scale=1.0))
+    assert (error.expected, error.got) == ("sides of at most 128 pixels", "192")
+    assert "tile_denoiser" in error.hint
 
 
 def failure(run: Any) -> Any:

@@ -358,11 +358,27 @@ def test_variants_with_further_input_channels_are_refused_in_words(models, tmp_p
         describe_model(tmp_path / "fill", "digest")
 
 
+@pytest.mark.parametrize("model", ["sd3", "dev"])
+def test_files_with_parts_missing_are_refused_in_words(models, tmp_path, model):
+    tensors, path = load_file(models[f"{model}.safetensors"]), tmp_path / "cut.safetensors"
+    patches = {"sd3": "x_embedder.proj.weight", "dev": "img_in.weight"}[model]
+    save_file({name: tensor for name, tensor in tensors.items() if not name.endswith(patches)}, path)
+    with pytest.raises(BrokenModel, match="not what its kind of model has"):  # no config beside it
+        describe_model(path, "digest")
+    sidecar = Path(shutil.copytree(models[f"{model}.safetensors"].with_suffix(".config"), path.with_suffix(".config")))
+    with pytest.raises(BrokenModel, match=rf"transformer lacks 1 tensors: model\.diffusion_model\.{patches}"):
+        load_denoiser(describe_model(path, "digest").denoiser, "cpu")
+    (sidecar / "transformer/config.json").write_text("{}")
+    with pytest.raises(BrokenModel, match="not what its kind of model has"):
+        describe_model(path, "digest")
+
+
 def test_describing_tells_the_geometry(models):
     for name, native, multiple in (("sd3", 64, 16), ("dev", 1024, 16)):
         denoiser, _, autoencoder = describe_model(models[f"{name}.safetensors"], "digest")
         assert (denoiser.latent_channels, denoiser.downscale, denoiser.size_multiple) == (16, 8, multiple)
         assert denoiser.native_size == (native, native)
+        assert denoiser.largest_side == (128 if name == "sd3" else 0)
         assert (denoiser.prediction, denoiser.conditioning) == ("flow", "prompt")
         assert (autoencoder.shift, autoencoder.scale) == ((0.0609, 1.5305) if name == "sd3" else (0.1159, 0.3611))
 

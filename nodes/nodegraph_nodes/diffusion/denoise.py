@@ -137,6 +137,7 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
     _same_family(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
     _same_kind(guidance, denoiser)
+    _small_enough(state, denoiser)
 
 
 def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:
@@ -194,6 +195,19 @@ def _same_kind(guidance: Guidance, denoiser: Denoiser) -> None:
             if part.kind != denoiser.conditioning:
                 got = _TOLD[part.kind][0]
                 raise NodeError(f"This model is told {expected}.", socket="guidance", expected=expected, got=got, hint=hint)
+
+
+def _small_enough(state: DenoiseState, denoiser: Denoiser) -> None:
+    """Windows may be put over any picture, but what a model sees at once has its limits."""
+    side = max(state.x.shape[1:]) * denoiser.downscale
+    if denoiser.largest_side and denoiser.tiles is None and side > denoiser.largest_side:
+        raise NodeError(
+            "This picture is larger than the model has positions for.",
+            socket="state",
+            expected=f"sides of at most {denoiser.largest_side} pixels",
+            got=str(side),
+            hint="Make it smaller, or link diffusion/tile_denoiser before this step.",
+        )
 
 
 def _size(latent: Latent) -> str:

@@ -16,7 +16,7 @@ from .family import Family, Recipes
 from .flow_parts import load_vae, plain_preview
 from .loaded import Hints, Prompts, module_bytes
 from .networks import KLAutoencoder
-from .parts import check_part, part_config, part_tensors
+from .parts import check_part, part_config, part_tensors, reads
 from .scheduler_config import prediction_of, process_of
 from .source import ModelSource
 
@@ -27,6 +27,7 @@ def recognise(source: ModelSource) -> bool:
     return source.has("model_index.json") and source.json("model_index.json").get("_class_name") == "DiTPipeline"
 
 
+@reads
 def describe(source: ModelSource, precision: Precision) -> Recipes:
     """Recipes of a DiT folder from its configs and headers. Raises BrokenModel."""
     check_part(source, "transformer")

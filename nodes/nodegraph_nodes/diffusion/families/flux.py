@@ -21,7 +21,7 @@ from .flow_parts import flow_process, load_vae, plain_preview, vae_config
 from .joint_text import CLIP_L, CLIP_L_PREFIX, FluxTextEncoder, load_clip, load_t5
 from .loaded import Hints, Prompts, module_bytes
 from .networks import KLAutoencoder
-from .parts import absent, check_part, part_config, part_tensors, prefix_of, read_pieces
+from .parts import absent, check_part, part_config, part_tensors, prefix_of, read_pieces, reads
 from .source import ModelSource, read_header
 
 NAME = "flux"
@@ -42,6 +42,7 @@ def recognise(source: ModelSource) -> bool:
     return prefix is not None and f"{prefix}vector_in.in_layer.weight" in header  # FLUX.2 and Chroma have none
 
 
+@reads
 def describe(source: ModelSource, precision: Precision) -> Recipes:
     """Recipes of a FLUX.1 model from its configs and headers. Raises BrokenModel."""
     if source.is_folder:
@@ -93,10 +94,7 @@ def transformer_config(source: ModelSource) -> dict[str, Any]:
         if source.is_folder:
             raise BrokenModel(str(source.path), "there is no transformer/config.json.")
         header = read_header(source.path)
-        try:
-            return flux_names.config_from(header, prefix_of(header, flux_names.LANDMARK, *flux_names.PREFIXES) or "")
-        except (KeyError, ValueError, IndexError) as error:
-            raise BrokenModel(str(source.path), f"its transformer is incomplete ({error}).") from error
+        return flux_names.config_from(header, prefix_of(header, flux_names.LANDMARK, *flux_names.PREFIXES) or "")
 
     return part_config(source, "transformer/config.json", from_shapes)
 

@@ -21,7 +21,7 @@ from .family import Family, Recipes
 from .flow_parts import plain_preview
 from .ldm_networks import LDMDenoiser, LDMTextEncoder
 from .networks import KLAutoencoder
-from .parts import Piece, check_part, has_weights, part_config, part_tensors, read_pieces
+from .parts import Piece, check_part, has_weights, part_config, part_tensors, read_pieces, reads
 from .scheduler_config import prediction_of, process_of
 from .source import ModelSource, read_header
 from .vq import VQAutoencoder
@@ -68,6 +68,7 @@ def recognise(source: ModelSource) -> bool:
     return f"{ldm_names.UNET}input_blocks.0.0.weight" in header and _TABLE in header
 
 
+@reads
 def describe(source: ModelSource, precision: Precision) -> Recipes:
     """Recipes of a model from its configs and headers. Raises BrokenModel."""
     conditioning: Told = "prompt" if _pipeline(source) == _TEXT else "class" if _table_rows(source) else "none"

@@ -6,13 +6,17 @@ those, with their weights, and may replace shipped configs.
 """
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .errors import BrokenModel
+from nodegraph_nodes.types import Precision
+
+from .errors import BrokenModel, ModelError
+from .family import Recipes
 from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
 
 _STEMS = ("diffusion_pytorch_model", "model")
@@ -98,6 +102,22 @@ def _cut(tensor: Tensor, piece: Piece) -> Tensor:
     if piece.rows is not None:
         tensor = tensor[piece.rows[0] : piece.rows[1]]
     return torch.cat(tensor.chunk(2)[::-1]) if piece.swapped else tensor
+
+
+def reads(describe: Callable[[ModelSource, Precision], Recipes]) -> Callable[[ModelSource, Precision], Recipes]:
+    """Configs and headers were written by anybody: what they lack is said in words, as a BrokenModel."""
+
+    @wraps(describe)
+    def described(source: ModelSource, precision: Precision) -> Recipes:
+        try:
+            return describe(source, precision)
+        except ModelError:
+            raise
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            problem = f"its configs or tensors are not what its kind of model has ({type(error).__name__}: {error})."
+            raise BrokenModel(str(source.path), problem) from error
+
+    return described
 
 
 def absent(source: ModelSource, what: str, *needed: str) -> BrokenModel:

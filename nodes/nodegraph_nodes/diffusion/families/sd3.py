@@ -21,7 +21,7 @@ from .flow_parts import flow_process, load_vae, plain_preview, vae_config
 from .joint_text import CLIP_G, CLIP_G_PREFIX, CLIP_L, CLIP_L_PREFIX, SD3TextEncoder, load_clip, load_t5
 from .loaded import Hints, Prompts, module_bytes
 from .networks import KLAutoencoder
-from .parts import check_part, part_config, part_tensors, prefix_of, read_pieces
+from .parts import check_part, part_config, part_tensors, prefix_of, read_pieces, reads
 from .source import ModelSource, read_header
 
 NAME = "sd3"
@@ -36,6 +36,7 @@ def recognise(source: ModelSource) -> bool:
     return prefix_of(read_header(source.path), sd3_names.LANDMARK, *sd3_names.PREFIXES) is not None
 
 
+@reads
 def describe(source: ModelSource, precision: Precision) -> Recipes:
     """Recipes of an SD 3 model from its configs and headers. Raises BrokenModel."""
     if source.is_folder:
@@ -59,6 +60,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             native_size=(native * downscale, native * downscale),
             preview=plain_preview(channels),
             precision=precision,
+            largest_side=int(config["pos_embed_max_size"]) * patch * downscale,
         ),
         TextEncoder(NAME, path, digest, precision),
         Autoencoder(
@@ -81,10 +83,7 @@ def transformer_config(source: ModelSource) -> dict[str, Any]:
         if source.is_folder:
             raise BrokenModel(str(source.path), "there is no transformer/config.json.")
         header = read_header(source.path)
-        try:
-            return sd3_names.config_from(header, prefix_of(header, sd3_names.LANDMARK, *sd3_names.PREFIXES) or "")
-        except (KeyError, ValueError, IndexError) as error:
-            raise BrokenModel(str(source.path), f"its transformer is incomplete ({error}).") from error
+        return sd3_names.config_from(header, prefix_of(header, sd3_names.LANDMARK, *sd3_names.PREFIXES) or "")
 
     return part_config(source, "transformer/config.json", from_shapes)
 
