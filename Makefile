@@ -19,10 +19,11 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV); the first time takes a minute or two."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --editable .
+	@$(BIN)/pip install --quiet --no-deps spandrel==0.4.2  # it asks for torchvision and works without
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@$(BIN)/pip install --quiet --no-warn-conflicts --editable '.[dev]'
 	@touch $@
 
 demo: $(VENV)/.run  ## Turn a prompt into a picture: make demo PROMPT="a panda"

@@ -26,8 +26,8 @@ SAMPLERS: Mapping[str, tuple[str, ...]] = {
     "dpm++ 3m sde": ("dpmpp_3m_sde", "dpmpp_2m_sde", "dpmpp_2m"),
     "dpm++ 2s a": ("dpmpp_2s_ancestral", "euler_ancestral"),
     "dpm++ sde": ("dpmpp_sde", "euler_ancestral"),
-    "dpm2": ("dpm_2", "heun"),
-    "dpm2 a": ("dpm_2_ancestral", "euler_ancestral"),
+    "dpm2": ("dpm2", "heun"),
+    "dpm2 a": ("dpm2_ancestral", "dpmpp_2s_ancestral"),
     "dpm fast": ("dpm_fast", "dpmpp_2m"),
     "dpm adaptive": ("dpm_adaptive", "dpmpp_2m"),
     "lms": ("lms", "euler"),
@@ -48,7 +48,7 @@ SCHEDULES: Mapping[str, tuple[str, ...]] = {
     "sgm uniform": ("sgm_uniform", "simple"),
     "kl optimal": ("kl_optimal", "karras"),
     "align your steps": ("align_your_steps", "karras"),
-    "beta": ("beta", "normal"),
+    "beta": ("beta_sigma", "beta"),
     "turbo": ("turbo", "simple"),
 }
 _OWN_KARRAS = frozenset({"dpm++ 2m", "dpm++ sde", "dpm++ 2s a", "dpm2", "dpm2 a", "dpm++ 2m sde", "dpm++ 3m sde"})

@@ -124,16 +124,22 @@ class ImagePrompt:
     mask: Tensor | None = None
 
 
+GuidanceMethod = Literal["classifier_free", "perpendicular", "orthogonal", "zero_star"]
+"""How the difference between two prompts becomes a direction; `diffusion/combine.py` has the formulas and papers."""
+
+
 @socket(color="#e8c547", **_TENSORS)
 @dataclass(frozen=True, slots=True, eq=False)
 class Guidance:
     """How conditionings combine: classifier-free guidance (Ho & Salimans 2022) with a range and a rescale.
 
     scale 1, or no negative, means one network pass. Outside start..end (fractions of the schedule) only the positive is
-    evaluated. rescale: 0..1, Lin et al. 2023, section 3.4. method: how the difference to the negative is taken. threshold:
-    the quantile to which dynamic thresholding (Saharia et al. 2022, section 2.3) limits the estimate; 0 is off. distilled:
-    the scale that a network distilled from a guided one is told. controls, image_prompts: pictures that steer the run.
-    concat: [C', h, w], the further input channels of an inpainting model: the mask, then the masked picture's latent.
+    evaluated. curve: (share of the schedule, 0..1) points: how much of scale - 1 counts then; empty: all of it. rescale: 0..1,
+    Lin et al. 2023, section 3.4. method: how the difference to the negative is taken; perpendicular also needs `empty`, the
+    prompt that says nothing, and weighs the negative with negative_scale. threshold: the quantile to which dynamic
+    thresholding (Saharia et al. 2022, section 2.3) limits the estimate; 0 is off. distilled: the scale that a network
+    distilled from a guided one is told. controls, image_prompts: pictures that steer the run. concat: [C', h, w], the further
+    input channels of an inpainting model: the mask, then the masked picture's latent.
     """
 
     positive: Conditioning
@@ -142,12 +148,15 @@ class Guidance:
     rescale: float = 0.0
     start: float = 0.0
     end: float = 1.0
-    method: Literal["classifier_free", "perpendicular"] = "classifier_free"
+    method: GuidanceMethod = "classifier_free"
     threshold: float = 0.0
     distilled: float = 3.5
     controls: tuple[Control, ...] = ()
     image_prompts: tuple[ImagePrompt, ...] = ()
     concat: Tensor | None = None
+    empty: Conditioning | None = None
+    negative_scale: float = 1.0
+    curve: tuple[tuple[float, float], ...] = ()
 
 
 class Point(NamedTuple):
@@ -161,13 +170,17 @@ class Point(NamedTuple):
 @socket(color="#8d99ae", codec=CODEC, storages=storages, generation=generation, describe=describe)
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
-    """The N + 1 noise levels of an N-step run, from noisy to clean: alpha, sigma, timestep, each [N+1] float64."""
+    """The N + 1 noise levels of an N-step run, from noisy to clean: alpha, sigma, timestep, each [N+1] float64.
+
+    process: whose levels they are, for solvers that ask for an estimate between two of them.
+    """
 
     name: str
     family: str
     alpha: Tensor
     sigma: Tensor
     timestep: Tensor
+    process: "NoiseProcess | None" = None
 
     @property
     def steps(self) -> int:

@@ -23,6 +23,8 @@ RUNS: list[dict[str, Any]] = [
     {"prompt": "a panda", "seed": 4, "steps": 8, "guidance_scale": 1.0},
     {"prompt": "a green car on a white background", "seed": 4294967295, "steps": 7, "sampler": "euler_ancestral"},
     {"prompt": "a red apple", "seed": 1, "steps": 6, "guidance_scale": 9.0, "sampler": "ddim"},
+    {"prompt": "a dog", "seed": 5, "steps": 5, "sampler": "dpmpp_sde", "schedule": "beta"},
+    {"prompt": "a yellow bird", "seed": 6, "steps": 6, "sampler": "uni_pc", "schedule": "kl_optimal"},
 ]
 
 

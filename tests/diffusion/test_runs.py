@@ -16,6 +16,7 @@ from nodegraph_nodes.diffusion.samplers import (
     initial_noise,
     run_step,
     run_steps,
+    sampler_of,
     step_noise,
 )
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
@@ -47,21 +48,33 @@ def schedule_of(kind: str, steps: int, name: str = "karras") -> Schedule:
     return make_schedule(name, make_process(NoiseProcess(kind)), steps, "test")
 
 
-def run(sampler: str, schedule: Schedule, state: DenoiseState, until: int) -> DenoiseState:
+def run(sampler: str, schedule: Schedule, state: DenoiseState, until: int, eta: float | None = None) -> DenoiseState:
     while state.index < until:
-        state = run_step(SAMPLERS[sampler], state, schedule, denoised)
+        state = run_step(sampler_of(sampler, eta), state, schedule, denoised)
     return state
 
 
 def error(sampler: str, kind: str, steps: int) -> float:
     """At the last level before clean: the jump from there to zero has a fixed size, and so no order."""
     schedule = schedule_of(kind, steps)
-    x = run(sampler, schedule, begin(NOISE, schedule, 0), steps - 1).x
+    x = run(sampler, schedule, begin(NOISE, schedule, 0), steps - 1, 0.0).x
     return (x - exact(schedule, steps - 1)).abs().max().item()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("ddim", 1), ("heun", 2), ("dpmpp_2m", 2)])
+@pytest.mark.parametrize(
+    ("sampler", "order"),
+    [
+        ("euler", 1),
+        ("ddim", 1),
+        ("heun", 2),
+        ("dpm2", 2),
+        ("dpmpp_2m", 2),
+        ("dpmpp_2m_sde", 2),
+        ("dpmpp_2s_ancestral", 2),
+        ("dpmpp_sde", 2),
+    ],
+)
 def test_a_sampler_converges_with_its_order(sampler, order, kind):
     errors = [error(sampler, kind, steps) for steps in (40, 80, 160)]
     for coarse, fine in pairwise(errors):
@@ -69,11 +82,60 @@ def test_a_sampler_converges_with_its_order(sampler, order, kind):
     assert errors[-1] < 0.03
 
 
+def error_with_memory(sampler: str, kind: str, steps: int, first: float, last: float) -> float:
+    """Over a part of the schedule, begun with exact memories: the first steps of a multistep solver are of lower order."""
+    schedule, history = schedule_of(kind, steps), {}
+    start, end = int(first * steps), int(last * steps)
+    for back in (1, 2, 3):
+        point, x = schedule.point(start - back), exact(schedule, start - back)
+        estimate = denoised(x, point)
+        history[f"uni_pc_denoised_{back}"] = estimate
+        history[f"lms_noise_{back}"] = (x - point.alpha * estimate) / point.sigma
+    state = DenoiseState(exact(schedule, start), start, 0, "test", None, history)
+    return (run(sampler, schedule, state, end).x - exact(schedule, end)).abs().max().item()
+
+
+@pytest.mark.parametrize(("kind", "first"), [("variance_preserving", 0.4), ("rectified_flow", 0.25)])
+@pytest.mark.parametrize("sampler", ["uni_pc", "uni_pc_bh2", "lms"])
+def test_a_multistep_sampler_is_of_fourth_order_once_it_remembers_enough(sampler, kind, first):
+    first = 0.4 if sampler == "lms" else first
+    errors = [error_with_memory(sampler, kind, steps, first, first + 0.5) for steps in (80, 160, 320)]
+    for coarse, fine in pairwise(errors):
+        assert math.log2(coarse / fine) == pytest.approx(4, abs=0.25), errors
+    second = [error_with_memory("dpmpp_2m", kind, steps, first, first + 0.5) for steps in (160, 320)]
+    assert math.log2(second[0] / second[1]) < 2.5
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_euler_ancestral_samples_the_data_distribution(kind):
+@pytest.mark.parametrize("sampler", ["uni_pc", "uni_pc_bh2", "lms"])
+def test_it_begins_from_pure_noise_with_lower_order_and_converges_all_the_same(sampler, kind):
+    errors = [error(sampler, kind, steps) for steps in (20, 40, 80)]
+    assert errors[0] > 3 * errors[1] > 9 * errors[2] or errors[0] < 1e-4, errors
+    assert errors[-1] < 0.002
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lcm_samples_the_data_distribution_where_the_network_is_a_consistency_function(kind):
+    """A distilled network maps x to the end of its ODE, not to the mean of what it may come from."""
+
+    def consistent(x: Tensor, point: Point) -> Tensor:
+        return MEAN + DEVIATION / math.hypot(point.alpha * DEVIATION, point.sigma) * (x - point.alpha * MEAN)
+
+    schedule = schedule_of(kind, 4)
+    state = begin(initial_noise(0, (1, 100, 100)), schedule, 3)
+    for _ in range(4):
+        state = run_step(SAMPLERS["lcm"], state, schedule, consistent)
+    x = finish(state, schedule)
+    assert x.mean().item() == pytest.approx(MEAN, abs=0.02)
+    assert x.std().item() == pytest.approx(DEVIATION, rel=0.03)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m_sde", "ddpm"])
+def test_a_stochastic_sampler_samples_the_data_distribution(sampler, kind):
     schedule = schedule_of(kind, 100)
     noise = initial_noise(0, (1, 100, 100))
-    x = finish(run("euler_ancestral", schedule, begin(noise, schedule, 3), schedule.steps), schedule)
+    x = finish(run(sampler, schedule, begin(noise, schedule, 3), schedule.steps), schedule)
     assert x.mean().item() == pytest.approx(MEAN, abs=0.02)
     assert x.std().item() == pytest.approx(DEVIATION, rel=0.05)
 
@@ -116,7 +178,7 @@ def test_dpmpp_2m_takes_a_first_order_step_when_the_history_is_missing():
 
 
 def test_several_runs_step_together_as_each_would_alone():
-    cases = [("heun", 0), ("euler", 2), ("dpmpp_2m", 1), ("euler_ancestral", 7)]
+    cases = [(sampler, index % 8) for index, sampler in enumerate(SAMPLERS)]
     schedule = schedule_of("variance_preserving", 8)
     states = [run(s, schedule, begin(initial_noise(i, (4, 4, 4)), schedule, i), at) for i, (s, at) in enumerate(cases)]
     calls = []
@@ -127,7 +189,9 @@ def test_several_runs_step_together_as_each_would_alone():
 
     steps = [SAMPLERS[s](state, schedule, step_noise) for (s, _), state in zip(cases, states, strict=True)]
     together = run_steps(steps, predict_many)
-    assert calls == [[0, 1, 2, 3], [0]]
+    assert calls[0] == list(range(len(cases)))
+    assert [cases[item][0] for item in calls[1]] == ["heun", "dpm2", "dpmpp_2s_ancestral", "dpmpp_sde"]
+    assert len(calls) == 2
     for (sampler, _), state, result in zip(cases, states, together, strict=True):
         assert torch.equal(result.x, run_step(SAMPLERS[sampler], state, schedule, denoised).x)
 

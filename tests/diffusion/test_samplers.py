@@ -165,8 +165,8 @@ def test_flow_samplers_give_the_latents_of_diffusers(unet, sampler, schedule_nam
 @pytest.mark.parametrize("prediction", ["epsilon", "v", "flow"])
 def test_the_comparison_would_notice_another_sampler_prompt_scale_or_prediction(unet, prediction):
     schedule = schedule_for("karras", prediction)
-    latents = {sampler: ours(unet, sampler, schedule, prediction, guidance()) for sampler in SAMPLERS}
     distinct = ["euler", "euler_ancestral", "heun", "dpmpp_2m"]
+    latents = {sampler: ours(unet, sampler, schedule, prediction, guidance()) for sampler in distinct}
     for one in distinct:
         for other in distinct:
             assert one == other or relative(latents[one], latents[other]) > 10 * TOLERANCE

@@ -9,6 +9,7 @@ import pytest
 from importing.comfy import API, catalog, document, imported, node, picture, row, ui
 from nodegraph.graph import validate
 from nodegraph.graph.document import to_json
+from nodegraph.importing.comfyui.sampling import SAMPLERS, SCHEDULES
 
 
 def changed(values: dict[int, list[Any]], *more: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,7 +69,7 @@ def test_a_seed_that_is_too_large_is_reduced_and_said() -> None:
     assert "4294967301" in row(found, 3).notes[0]
 
 
-@pytest.mark.parametrize("name", ["lcm", "dpmpp_2m_sde", "uni_pc", "euler_cfg_pp", "no_such"])
+@pytest.mark.parametrize("name", ["dpmpp_3m_sde", "res_multistep", "dpm_2_ancestral", "euler_cfg_pp", "no_such"])
 def test_a_sampler_that_we_lack_keeps_the_node_as_it_was(name: str) -> None:
     found = imported(sampler(7, "fixed", 20, 8, name, "normal", 1))
     kept = found.document.nodes["ksampler"]
@@ -80,7 +81,49 @@ def test_a_sampler_that_we_lack_keeps_the_node_as_it_was(name: str) -> None:
     assert repr(name) in row(found, 3).reason
 
 
-@pytest.mark.parametrize("name", ["sgm_uniform", "exponential", "beta"])
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        ("dpm_2", "dpm2", ""),
+        ("dpmpp_2s_ancestral", "dpmpp_2s_ancestral", "drawn otherwise"),
+        ("dpmpp_sde", "dpmpp_sde", "drawn otherwise"),
+        ("dpmpp_2m_sde_gpu", "dpmpp_2m_sde", "drawn otherwise"),
+        ("ddpm", "ddpm", "drawn otherwise"),
+        ("lcm", "lcm", "drawn otherwise"),
+        ("lms", "lms", ""),
+        ("uni_pc", "uni_pc", "sigma of 0.001"),
+        ("uni_pc_bh2", "uni_pc_bh2", "sigma of 0.001"),
+    ],
+)
+def test_a_sampler_has_our_name_and_what_differs_is_said(theirs: str, ours: str, said: str) -> None:
+    found = imported(sampler(7, "fixed", 20, 8, theirs, "normal", 1))
+    assert found.document.nodes["denoise"].inputs["sampler"] == ours
+    assert validate(found.document, catalog()) == []
+    notes = " ".join(row(found, 3).notes)
+    assert said in notes
+    assert bool(said) == bool(notes)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("sgm_uniform", "sgm_uniform"), ("exponential", "exponential"), ("beta", "beta"), ("kl_optimal", "kl_optimal")],
+)
+def test_a_scheduler_has_our_name(theirs: str, ours: str) -> None:
+    found = imported(sampler(7, "fixed", 20, 8, "euler", theirs, 1))
+    assert found.document.nodes["schedule"].inputs["schedule"] == ours
+    assert validate(found.document, catalog()) == []
+
+
+def test_each_of_our_samplers_and_schedules_is_one_that_the_nodes_take() -> None:
+    for table, node_type, name in (
+        (SAMPLERS, "diffusion/denoise", "sampler"),
+        (SCHEDULES, "diffusion/noise_schedule", "schedule"),
+    ):
+        known = (catalog().nodes[node_type].input_by_name[name].schema or {})["enum"]
+        assert set(table.values()) <= set(known)
+
+
+@pytest.mark.parametrize("name", ["linear_quadratic", "no_such"])
 def test_so_does_a_scheduler(name: str) -> None:
     assert row(imported(sampler(7, "fixed", 20, 8, "euler", name, 1)), 3).fate == "placeholder"
 
@@ -186,7 +229,7 @@ def test_the_parts_of_a_custom_sampler_become_one_run() -> None:
     assert found.document.nodes["denoise"].inputs == {"sampler": "heun", "steps": 12}
     assert found.document.nodes["schedule"].inputs == {"schedule": "karras", "steps": 12}
     assert found.document.nodes["noise"].inputs["seed"] == 11
-    parts[3] = node(23, "KSamplerSelect", ["lcm"])
+    parts[3] = node(23, "KSamplerSelect", ["er_sde"])
     kept = imported(ui(*nodes, *parts))
     assert {row.type for row in kept.report.placeholders} == {
         *("SamplerCustomAdvanced", "RandomNoise", "CFGGuider", "KSamplerSelect", "BasicScheduler", "EmptyLatentImage")

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
+from nodegraph_nodes.diffusion.schedules.beta import beta_quantile
 from nodegraph_nodes.types import NoiseProcess
 
 Levels = NDArray[np.float64]
@@ -29,6 +30,17 @@ def theirs(name: str, steps: int) -> Levels:
     if name == "karras":
         ramp = np.linspace(SIGMAS[-1] ** (1 / 7), SIGMAS[0] ** (1 / 7), steps)
         return np.append(ramp**7, 0)
+    if name == "exponential":
+        return np.append(np.exp(np.linspace(np.log(SIGMAS[-1]), np.log(SIGMAS[0]), steps)), 0)
+    if name == "sgm_uniform":
+        times = np.linspace(999, 0, steps + 1)[:-1]
+        return np.append(np.exp(np.interp(times, np.arange(1000), np.log(SIGMAS))), 0)
+    if name == "kl_optimal":
+        share = np.arange(steps) / (steps - 1)
+        return np.append(np.tan(share * np.arctan(SIGMAS[0]) + (1 - share) * np.arctan(SIGMAS[-1])), 0)
+    if name == "beta":
+        times = np.rint(999 * beta_quantile(1 - np.linspace(0, 1, steps, endpoint=False), 0.6, 0.6))
+        return np.append(SIGMAS[times.astype(int)], 0)
     return np.array([*SIGMAS[1 :: 1000 // steps][::-1], 0.0])
 
 
@@ -37,7 +49,18 @@ def ours(name: str, steps: int) -> Levels:
     return (schedule.sigma / schedule.alpha).numpy()
 
 
-@pytest.mark.parametrize(("name", "most"), [("karras", 2e-15), ("normal", 8e-5), ("simple", 2e-2)])
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("karras", 2e-15),
+        ("exponential", 1e-13),
+        ("kl_optimal", 1e-13),
+        ("normal", 8e-5),
+        ("sgm_uniform", 8e-5),
+        ("simple", 2e-2),
+        ("beta", 4e-2),
+    ],
+)
 @pytest.mark.parametrize("steps", STEPS)
 def test_noise_levels_are_theirs_within_what_the_documentation_says(name: str, most: float, steps: int) -> None:
     np.testing.assert_allclose(ours(name, steps), theirs(name, steps), rtol=most)

@@ -119,12 +119,12 @@ def test_a_promoted_sampler_that_we_lack_is_never_another_one() -> None:
     """The value that counts may stand inside: then the sampler is no sampler of ours."""
     inner = inside()
     sampler = next(n for n in inner["nodes"] if n["id"] == 3)
-    sampler["widgets_values"][4] = "uni_pc"
+    sampler["widgets_values"][4] = "res_multistep"
     inner["inputs"].append({"id": "s", "name": "sampler_name", "type": "COMBO", "linkIds": [400]})
     inner["links"].append({"id": 400, "origin_id": -10, "origin_slot": 3, "target_id": 3, "target_slot": 8, "type": "COMBO"})
     sampler["inputs"].append({"name": "sampler_name", "type": "COMBO", "widget": {"name": "sampler_name"}, "link": 400})
     assert row(imported(whole(instance(1, []), subgraphs=[inner])), "make_a_picture/3").fate == "placeholder"
     sampler["widgets_values"][4] = "euler"
-    found = imported(whole(instance(1, ["a", 1, 2, "uni_pc"]), subgraphs=[inner]))
-    assert any("uni_pc" in note for note in row(found, 1).notes)
+    found = imported(whole(instance(1, ["a", 1, 2, "res_multistep"]), subgraphs=[inner]))
+    assert any("res_multistep" in note for note in row(found, 1).notes)
     assert "bad_value" in {problem.code for problem in validate(found.document, catalog())}

@@ -67,6 +67,22 @@ VALUES: dict[str, tuple[SocketType | None, Any]] = {
         socket_of(t.Schedule),
         t.Schedule("karras", "sd1", *(rand(5, dtype=torch.float64) for _ in range(3))),
     ),
+    "schedule that knows its process": (
+        socket_of(t.Schedule),
+        t.Schedule("beta", "sd1", *(rand(5, dtype=torch.float64) for _ in range(3)), t.NoiseProcess("variance_preserving")),
+    ),
+    "guidance with a third prompt and a curve": (
+        socket_of(t.Guidance),
+        t.Guidance(
+            CONDITIONING,
+            CONDITIONING,
+            7.0,
+            method="perpendicular",
+            empty=CONDITIONING,
+            negative_scale=0.5,
+            curve=((0.0, 1.0), (1.0, 0.2)),
+        ),
+    ),
     "denoise state": (
         socket_of(t.DenoiseState),
         t.DenoiseState(rand(4, 8, 8), 3, 2**32 - 1, "sd1", rand(4, 8, 8), MappingProxyType({"old": rand(4, 8, 8)})),

@@ -17,12 +17,39 @@ SAMPLERS = {
     "euler": "euler",
     "euler_ancestral": "euler_ancestral",
     "heun": "heun",
+    "dpm_2": "dpm2",
+    "dpmpp_2s_ancestral": "dpmpp_2s_ancestral",
     "dpmpp_2m": "dpmpp_2m",
+    "dpmpp_sde": "dpmpp_sde",
+    "dpmpp_sde_gpu": "dpmpp_sde",
+    "dpmpp_2m_sde": "dpmpp_2m_sde",
+    "dpmpp_2m_sde_gpu": "dpmpp_2m_sde",
     "ddim": "ddim",
+    "ddpm": "ddpm",
+    "lms": "lms",
+    "uni_pc": "uni_pc",
+    "uni_pc_bh2": "uni_pc_bh2",
+    "lcm": "lcm",
 }
 """ComfyUI's samplers that compute what ours do. What is not here stays a placeholder."""
-SCHEDULES = {"normal": "normal", "karras": "karras", "simple": "simple", "ddim_uniform": "ddim_uniform"}
-_RANDOM = frozenset({"euler_ancestral"})
+SCHEDULES = {
+    "normal": "normal",
+    "karras": "karras",
+    "exponential": "exponential",
+    "simple": "simple",
+    "sgm_uniform": "sgm_uniform",
+    "ddim_uniform": "ddim_uniform",
+    "beta": "beta",
+    "kl_optimal": "kl_optimal",
+}
+_RANDOM = frozenset(
+    {
+        *("euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_sde_gpu", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
+        *("ddpm", "lcm"),
+    }
+)
+REMEMBERING = frozenset({"dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "lms", "uni_pc", "uni_pc_bh2"})
+"""Samplers that use the estimates of the steps before."""
 _FULL = 0.9999  # from here on ComfyUI takes denoise as 1
 _LONGEST_SCHEDULE = 1000
 
@@ -156,6 +183,8 @@ def add_denoise(draft: Draft, sampling: Sampling, guidance: str, schedule: str) 
     draft.link(f"{denoise}.guidance", f"{guidance}.guidance")
     if draft.scope.constant(sampling.solver, "sampler_name") in _RANDOM:
         draft.note("the noise that its sampler adds on the way is drawn otherwise than in ComfyUI: the picture differs")
+    if str(draft.scope.constant(sampling.solver, "sampler_name")).startswith("uni_pc"):
+        draft.note("uni_pc: ComfyUI's goes to a sigma of 0.001 and leaves the rest, ours to a clean picture")
     draft.publish("sampler", "Sampler", "sampler_name", of=sampling.solver)
     return denoise
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nodegraph.importing.comfyui.draft import Draft, Unmappable, whole
-from nodegraph.importing.comfyui.sampling import Sampling, add_denoise, add_guidance, add_schedule, run
+from nodegraph.importing.comfyui.sampling import REMEMBERING, Sampling, add_denoise, add_guidance, add_schedule, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def _go_on(draft: Draft, sampling: Sampling, steps: int) -> str:
     draft.link(f"{denoise}.state", left.state)
     draft.set(f"{denoise}.steps", end - start)
     draft.note(f"its noise_seed {draft.value('noise_seed', 0)} has no use: it adds no noise of its own")
-    if draft.value("sampler_name") == "dpmpp_2m":
-        draft.note("dpmpp_2m goes on with what it remembers; ComfyUI starts it anew here")
+    if (sampler := draft.value("sampler_name")) in REMEMBERING:
+        draft.note(f"{sampler} goes on with what it remembers; ComfyUI starts it anew here")
     return denoise
 
 

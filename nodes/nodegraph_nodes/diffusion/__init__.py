@@ -10,17 +10,19 @@ from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_st
 from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
+from nodegraph_nodes.diffusion.handing_over import hand_over, hand_over_latent
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
 from nodegraph_nodes.diffusion.masked import masked_latent
 from nodegraph_nodes.diffusion.model import autoencoder_network, denoiser_network, load_model, text_encoder_network
-from nodegraph_nodes.diffusion.noise import sample_noise
+from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
 from nodegraph_nodes.diffusion.prompt import encode_prompt
-from nodegraph_nodes.diffusion.schedule import noise_schedule, partial_steps
+from nodegraph_nodes.diffusion.schedule import custom_schedule, noise_schedule, partial_steps
 
 __all__ = [
     "autoencoder_network",
     "begin_denoise",
     "class_label",
+    "custom_schedule",
     "decode",
     "denoise",
     "denoise_step",
@@ -29,8 +31,11 @@ __all__ = [
     "encode_prompt",
     "finish_denoise",
     "guidance",
+    "hand_over",
+    "hand_over_latent",
     "load_model",
     "masked_latent",
+    "noise_like",
     "noise_schedule",
     "partial_steps",
     "perceptual_distance",

@@ -12,16 +12,44 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
+from nodegraph_nodes.diffusion.finite import latent_problem, step_problem
 from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
-from nodegraph_nodes.diffusion.samplers import SAMPLERS, Request, begin, finish, masked_step, run_step, run_steps
+from nodegraph_nodes.diffusion.samplers import Request, begin, finish, masked_step, run_step, run_steps, sampler_of
 from nodegraph_nodes.diffusion.tiling import estimates
 from nodegraph_nodes.pictures import to_preview
 from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
 
-SamplerName = Literal["euler", "euler_ancestral", "heun", "dpmpp_2m", "ddim"]
+SamplerName = Literal[
+    "euler",
+    "euler_ancestral",
+    "heun",
+    "dpm2",
+    "dpmpp_2s_ancestral",
+    "dpmpp_2m",
+    "dpmpp_sde",
+    "dpmpp_2m_sde",
+    "ddim",
+    "ddpm",
+    "lms",
+    "uni_pc",
+    "uni_pc_bh2",
+    "lcm",
+]
 Sampler = Annotated[
     SamplerName,
-    Field(description="The solver. dpmpp_2m needs the fewest steps, heun two predictions a step; euler_ancestral adds noise."),
+    Field(
+        description="The solver. dpmpp_2m, uni_pc and lms need few steps; heun, dpm2, dpmpp_2s_ancestral and dpmpp_sde predict "
+        "twice a step; ancestral, sde, ddpm and lcm add noise on the way; lcm is for models distilled to a few steps."
+    ),
+]
+Eta = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        description="How much noise ancestral and sde samplers and ddim add; empty: the sampler's own (1, and 0 for ddim). "
+        "Others ignore it.",
+    ),
 ]
 
 
@@ -70,6 +98,7 @@ def denoise_step(
     schedule: Schedule,
     guidance: Guidance,
     sampler: Sampler = "euler",
+    eta: Eta = None,
 ) -> DenoiseState:
     """Take one denoise step."""
     _check_step(denoiser, state, schedule, guidance)
@@ -79,7 +108,9 @@ def denoise_step(
     def predict(x: Tensor, point: Point) -> Tensor:
         return estimates(network, denoiser, [Evaluation(x, point, guidance, progress)], context.resident)[0]
 
-    after = run_step(SAMPLERS[sampler], state, schedule, predict)
+    after = run_step(sampler_of(sampler, eta), state, schedule, predict)
+    if problem := step_problem(after.x, sampler, after.index, schedule.steps):
+        raise problem
     _show(context, after, schedule, denoiser)
     return after
 
@@ -109,18 +140,22 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
                 calls[0].context.resident,
             )
 
-        steps = [masked_step(SAMPLERS[call.sampler], call.state, call.schedule) for call in fit]
+        steps = [masked_step(sampler_of(call.sampler, call.eta), call.state, call.schedule) for call in fit]
         after = iter(run_steps(steps, predict))
         for i, call in enumerate(calls):
             if i not in results:
-                state = results[i] = next(after)
-                _show(call.context, state, call.schedule, call.denoiser)
+                state = next(after)
+                problem = step_problem(state.x, call.sampler, state.index, call.schedule.steps)
+                results[i] = problem or state
+                if problem is None:
+                    _show(call.context, state, call.schedule, call.denoiser)
     return [results[i] for i in range(len(calls))]
 
 
 def _guidance_shape(guidance: Guidance) -> tuple[object, ...]:
     """What must agree for guidances to be evaluated together. A negative prompt of another length keeps a run alone."""
-    parts = (*guidance.positive.parts, *(guidance.negative.parts if guidance.negative else ()))
+    prompts = (guidance.positive, guidance.negative, guidance.empty)
+    parts = [part for prompt in prompts if prompt is not None for part in prompt.parts]
     shapes = {prompt_shape(part) for part in parts}
     controls = tuple(control.network for control in guidance.controls)
     adapters = tuple(prompt.network for prompt in guidance.image_prompts)
@@ -147,7 +182,10 @@ def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: D
 @node(category="diffusion/denoise")
 def finish_denoise(state: DenoiseState, schedule: Schedule) -> Latent:
     """The clean latent of a run: its result after the last step, its latest estimate before."""
-    return Latent(finish(state, schedule), state.family)
+    samples = finish(state, schedule)
+    if problem := latent_problem(samples):
+        raise problem
+    return Latent(samples, state.family)
 
 
 @composite(category="diffusion/denoise")
@@ -159,6 +197,7 @@ def denoise(
     guidance: Guidance,
     sampler: Sampler = "euler",
     steps: Annotated[int, Field(ge=0, le=1000, description="How many steps to take from where the run is.")] = 20,
+    eta: Eta = None,
 ) -> Denoised:
     """Take several denoise steps. Each is a node, cached by itself."""
     for number in range(1, steps + 1):
@@ -170,6 +209,7 @@ def denoise(
             schedule=schedule,
             guidance=guidance,
             sampler=sampler,
+            eta=eta,
         )
     return Denoised(state, graph.add(finish_denoise, "finish", state=state, schedule=schedule))
 

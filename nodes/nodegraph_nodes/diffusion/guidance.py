@@ -6,24 +6,32 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nodegraph import Problem, node
-from nodegraph_nodes.types import Conditioning, Guidance
+from nodegraph import Curve, NodeError, Problem, node
+from nodegraph.sdk.curve import check_curve
+from nodegraph_nodes.types import Conditioning, Guidance, GuidanceMethod
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _range_is_ordered(values: dict[str, object]) -> list[Problem]:
+def _fits_together(values: dict[str, object]) -> list[Problem]:
+    problems = []
     start, end = values.get("start", 0.0), values.get("end", 1.0)
     if isinstance(start, float) and isinstance(end, float) and start > end:
-        return [
+        problems.append(
             Problem(
                 "bad_value", "Guidance ends before it starts.", socket="end", expected=f"at least {start:g}", got=f"{end:g}"
             )
-        ]
-    return []
+        )
+    curve = values.get("curve")
+    if isinstance(curve, list):
+        try:
+            check_curve(curve, "curve")
+        except NodeError as error:
+            problems.append(error.problem("", "bad_value"))
+    return problems
 
 
-@node(category="diffusion/guidance", check=_range_is_ordered)
+@node(category="diffusion/guidance", check=_fits_together)
 def guidance(
     positive: Conditioning,
     negative: Conditioning | None = None,
@@ -33,6 +41,54 @@ def guidance(
     rescale: Annotated[Share, Field(description="Tames over-exposure at high scales; 0 is off.")] = 0.0,
     start: Annotated[Share, Field(description="Share of the steps after which guidance begins.")] = 0.0,
     end: Annotated[Share, Field(description="Share of the steps after which guidance ends.")] = 1.0,
+    method: Annotated[
+        GuidanceMethod,
+        Field(
+            description="perpendicular: a negative prompt cannot undo the positive one (needs `empty`). orthogonal: high "
+            "scales without over-saturation. zero_star: for flow models."
+        ),
+    ] = "classifier_free",
+    empty: Annotated[
+        Conditioning | None, Field(description="For perpendicular: an encoded prompt that says nothing. A third network pass.")
+    ] = None,
+    negative_scale: Annotated[
+        float, Field(ge=0, le=100, description="For perpendicular: how strongly the negative prompt pushes.")
+    ] = 1.0,
+    threshold: Annotated[
+        Share,
+        Field(
+            description="Dynamic thresholding: this share of the values (0.99) is kept as strong as without guidance; 0 is off."
+        ),
+    ] = 0.0,
+    curve: Annotated[
+        Curve | None, Field(description="How much of the guidance counts, from the first step (left) to the last.")
+    ] = None,
+    distilled: Annotated[
+        float, Field(ge=0, le=100, description="The scale that a model distilled with guidance is told; others ignore it.")
+    ] = 3.5,
 ) -> Guidance:
     """Classifier-free guidance (Ho and Salimans 2022): away from the negative prompt, towards the positive one."""
-    return Guidance(positive, negative, scale, rescale, start, end)
+    if method == "perpendicular" and negative is not None and empty is None:
+        raise NodeError(
+            "Perpendicular guidance compares both prompts with one that says nothing.",
+            socket="empty",
+            expected="an encoded empty prompt",
+            got="nothing",
+            hint="Link another diffusion/encode_prompt without text to it.",
+        )
+    if curve is not None:
+        check_curve(curve, "curve")
+    return Guidance(
+        positive,
+        negative,
+        scale,
+        rescale,
+        start,
+        end,
+        method=method,
+        empty=empty,
+        negative_scale=negative_scale,
+        threshold=threshold,
+        curve=() if curve is None else tuple((x, y) for x, y in curve),
+        distilled=distilled,
+    )

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from nodegraph_nodes.types import Conditioning, Denoiser, Guidance, Point, Prediction
 
+from .combine import combine, in_range, is_guided, scale_at, thresholded
 from .families.loaded import Hints, LoadedDenoiser, Prompts
 
 Resident = Callable[[Any], Any]
@@ -66,25 +67,55 @@ def guided_denoised_many(
     where latents of different shapes or prompts of different families meet.
     """
     rows: list[Row] = []
-    spans: list[tuple[slice, slice]] = []  # of each evaluation's negative and positive prompts among the rows
+    spans: list[tuple[slice, ...]] = []  # of each evaluation's negative, positive and empty prompts among the rows
     for evaluation in evaluations:
-        guidance, start = evaluation.guidance, len(rows)
-        if is_guided(guidance, evaluation.progress):
-            assert guidance.negative is not None
-            rows += [Row(evaluation, part) for part in active(guidance.negative, evaluation.progress)]
-        middle = len(rows)
-        rows += [Row(evaluation, part) for part in active(guidance.positive, evaluation.progress)]
-        spans.append((slice(start, middle), slice(middle, len(rows))))
+        places = []
+        for prompt in _prompts_of(evaluation):
+            parts = [] if prompt is None else active(prompt, evaluation.progress)
+            places.append(slice(len(rows), len(rows) + len(parts)))
+            rows += [Row(evaluation, part) for part in parts]
+        spans.append(tuple(places))
     outputs = _outputs(denoiser, rows, resident)
-    estimates = []
-    for evaluation, (negative, positive) in zip(evaluations, spans, strict=True):
-        if negative.start == negative.stop:
-            output = joined(outputs[positive], rows[positive])
-        else:
-            away = joined(outputs[negative], rows[negative])
-            output = combine(away, joined(outputs[positive], rows[positive], away), evaluation.guidance)
-        estimates.append(to_denoised(evaluation.x, output, denoiser.prediction, evaluation.point))
-    return estimates
+    return [
+        _guided(
+            evaluation,
+            denoiser.prediction,
+            *([(outputs[i], rows[i]) for i in range(*span.indices(len(rows)))] for span in places),
+        )
+        for evaluation, places in zip(evaluations, spans, strict=True)
+    ]
+
+
+Answers = Sequence[tuple[Tensor, Row]]
+"""The outputs for a prompt's parts, each with what was asked."""
+
+
+def _prompts_of(evaluation: Evaluation) -> tuple[Conditioning | None, Conditioning, Conditioning | None]:
+    """The negative, positive and empty prompts that this evaluation asks about; None for what it does not need."""
+    guidance = evaluation.guidance
+    guided = is_guided(guidance, evaluation.progress)
+    empty = guidance.empty if guided and guidance.method == "perpendicular" else None
+    return guidance.negative if guided else None, guidance.positive, empty
+
+
+def _guided(evaluation: Evaluation, prediction: Prediction, negative: Answers, positive: Answers, empty: Answers) -> Tensor:
+    """The guided x0 estimate [C, h, w] from the outputs for the prompts."""
+
+    def denoised(output: Tensor) -> Tensor:
+        return to_denoised(evaluation.x, output, prediction, evaluation.point)
+
+    def whole(answers: Answers, away: Tensor | None = None) -> Tensor:
+        return joined([output for output, _ in answers], [row for _, row in answers], away)
+
+    guidance = evaluation.guidance
+    if not negative:
+        return denoised(whole(positive))
+    away = whole(negative)
+    nothing = whole(empty) if empty else None
+    towards = whole(positive, away if nothing is None else nothing)
+    scale = scale_at(guidance, evaluation.progress)
+    guided = denoised(combine(away, towards, guidance, scale=scale, empty=nothing, estimate=denoised))
+    return thresholded(guided, denoised(towards), guidance.threshold) if guidance.threshold > 0 else guided
 
 
 def _outputs(denoiser: LoadedDenoiser, rows: Sequence[Row], resident: Resident | None) -> list[Tensor]:
@@ -120,7 +151,7 @@ def hints_of(rows: Sequence[Row]) -> Hints:
 def active(conditioning: Conditioning, progress: float) -> list[Conditioning]:
     """The parts of a prompt that count at this point of a run (start <= progress < end); where none does, its first."""
     parts = conditioning.parts
-    return [part for part in parts if _counts(part.start, part.end, progress)] or [parts[0]]
+    return [part for part in parts if in_range(part.start, part.end, progress)] or [parts[0]]
 
 
 def joined(outputs: Sequence[Tensor], rows: Sequence[Row], away: Tensor | None = None) -> Tensor:
@@ -147,10 +178,6 @@ def _share(part: Conditioning, output: Tensor) -> Tensor:
     return part.weight * interpolate(part.mask[None, None].to(output), output.shape[1:], mode="area")[0]
 
 
-def _counts(start: float, end: float, progress: float) -> bool:
-    return start <= progress < end or (progress >= 1 and end >= 1)
-
-
 def prompt_shape(conditioning: Conditioning) -> Hashable:
     """What must agree for prompts to be stacked."""
     return (
@@ -158,25 +185,6 @@ def prompt_shape(conditioning: Conditioning) -> Hashable:
         None if conditioning.pooled is None else conditioning.pooled.shape,
         tuple(sorted((name, tensor.shape) for name, tensor in conditioning.extra.items())),
     )
-
-
-def is_guided(guidance: Guidance, progress: float) -> bool:
-    """Whether the negative prompt is evaluated at this point of the run (start <= progress < end)."""
-    if guidance.negative is None or guidance.scale == 1:
-        return False
-    return _counts(guidance.start, guidance.end, progress)
-
-
-def combine(negative: Tensor, positive: Tensor, guidance: Guidance) -> Tensor:
-    """Classifier-free guidance of raw outputs [C, h, w] (Ho & Salimans 2022, equation 6, with scale = 1 + w).
-
-    Then, by `rescale`, towards the positive's standard deviation (Lin et al. 2023, equations 15 and 16).
-    """
-    output = negative + guidance.scale * (positive - negative)
-    if guidance.rescale > 0:
-        factor = positive.std() / output.std()
-        output = output * (guidance.rescale * factor + (1 - guidance.rescale))
-    return output
 
 
 def preview_image(samples: Tensor, denoiser: Denoiser) -> Tensor:

@@ -126,6 +126,7 @@ def _guidance(guidance: Guidance, window: Window, size: tuple[int, int], scale: 
         guidance,
         positive=prompt(guidance.positive),
         negative=None if guidance.negative is None else prompt(guidance.negative),
+        empty=None if guidance.empty is None else prompt(guidance.empty),
         controls=tuple(replace(c, image=picture(c.image), mask=mask(c.mask)) for c in guidance.controls),
         image_prompts=tuple(replace(p, mask=mask(p.mask)) for p in guidance.image_prompts),
         concat=None if guidance.concat is None else cut(guidance.concat, window),

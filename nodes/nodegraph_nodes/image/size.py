@@ -46,17 +46,17 @@ def resize_image(
     width = width or max(1, round(old_width * height / old_height))
     height = height or max(1, round(old_height * width / old_width))
     if fit == "stretch":
-        return _resize(image, width, height, method)
+        return resized(image, width, height, method)
     scales = (width / old_width, height / old_height)
     scale = min(scales) if fit == "contain" else max(scales)
-    inner = _resize(image, max(1, round(old_width * scale)), max(1, round(old_height * scale)), method)
+    inner = resized(image, max(1, round(old_width * scale)), max(1, round(old_height * scale)), method)
     if fit == "contain":
         return inner
     top, left = (inner.shape[0] - height) // 2, (inner.shape[1] - width) // 2
     return inner[top : top + height, left : left + width].contiguous()
 
 
-def _resize(image: torch.Tensor, width: int, height: int, method: Method) -> torch.Tensor:
+def resized(image: torch.Tensor, width: int, height: int, method: Method) -> torch.Tensor:
     if (height, width) == tuple(image.shape[:2]):
         return image
     pixels = image.movedim(-1, 0)[None]

@@ -13,7 +13,7 @@ from nodegraph_nodes.types import DenoiseState, Point, Repaint, Schedule
 
 from .noise import NoiseSource, step_noise
 from .repaint import gone_back
-from .solvers import Sampler, Step
+from .steps import Sampler, Step
 
 Predict = Callable[[Tensor, Point], Tensor]
 """(x [C, h, w], point) -> the x0 estimate [C, h, w]."""

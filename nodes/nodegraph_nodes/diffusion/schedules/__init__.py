@@ -4,15 +4,18 @@
 points.
 """
 
+from .levels import Shape
 from .process import Process, RectifiedFlow, VariancePreserving, make_process, shift_at
-from .spacing import SCHEDULES, Spacing, make_schedule
+from .spacing import SCHEDULES, Spacing, custom_schedule, make_schedule
 
 __all__ = [
     "SCHEDULES",
     "Process",
     "RectifiedFlow",
+    "Shape",
     "Spacing",
     "VariancePreserving",
+    "custom_schedule",
     "make_process",
     "make_schedule",
     "shift_at",

@@ -10,16 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nodegraph_nodes.types import NoiseProcess, ShiftBySize
+from nodegraph_nodes.types import NoiseProcess, Point, ShiftBySize
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VariancePreserving:
-    """alpha^2 + sigma^2 = 1, known at the integer timesteps of training. alphas_cumprod: [T] float64, alpha^2."""
+    """alpha^2 + sigma^2 = 1, known at the integer timesteps of training. alphas_cumprod: [T] float64, alpha^2.
+
+    parameters: what it was made of.
+    """
 
     alphas_cumprod: Array
+    parameters: NoiseProcess
 
     @property
     def train_steps(self) -> int:
@@ -42,6 +46,11 @@ class VariancePreserving:
         alpha = 1 / np.sqrt(1 + sigma_hat**2)
         return alpha, sigma_hat * alpha
 
+    def point_at(self, sigma_hat: float) -> Point:
+        """The noise level with this sigma_hat > 0, and its fractional timestep."""
+        alpha, sigma = self.alpha_sigma(np.array(sigma_hat))
+        return Point(float(alpha), float(sigma), float(self.timestep_at(np.array(sigma_hat))))
+
 
 @dataclass(frozen=True, slots=True)
 class RectifiedFlow:
@@ -57,11 +66,20 @@ class RectifiedFlow:
         """The noise level at a share t of the run that is still to do, 0..1."""
         return self.shift * t / (1 + (self.shift - 1) * t)
 
+    @property
+    def parameters(self) -> NoiseProcess:
+        return NoiseProcess("rectified_flow", self.train_steps, shift=self.shift)
+
     def timestep_at(self, sigma: Array) -> Array:
         return self.train_steps * sigma
 
     def alpha_sigma(self, sigma: Array) -> tuple[Array, Array]:
         return 1 - sigma, sigma
+
+    def point_at(self, sigma_hat: float) -> Point:
+        """The noise level with this sigma_hat = t / (1 - t)."""
+        t = sigma_hat / (1 + sigma_hat)
+        return Point(1 - t, t, self.train_steps * t)
 
 
 Process = VariancePreserving | RectifiedFlow
@@ -76,7 +94,7 @@ def make_process(parameters: NoiseProcess, size: tuple[int, int] | None = None) 
         by_size = parameters.shift_by_size
         shift = parameters.shift if by_size is None or size is None else shift_at(by_size, size)
         return RectifiedFlow(parameters.train_steps, shift)
-    return VariancePreserving(_alphas_cumprod(parameters))
+    return VariancePreserving(_alphas_cumprod(parameters), parameters)
 
 
 def shift_at(by_size: ShiftBySize, size: tuple[int, int]) -> float:

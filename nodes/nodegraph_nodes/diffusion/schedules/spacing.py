@@ -1,6 +1,7 @@
-"""Spacings: how N steps are spread over a noise process. Each comes in a variance-preserving and a flow form."""
+"""Spacings by name: how N steps are spread over a noise process. Each comes in a variance-preserving and a flow form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -8,111 +9,72 @@ import torch
 
 from nodegraph_nodes.types import Schedule
 
-from .process import Array, Process, RectifiedFlow, VariancePreserving
-
-_KARRAS_RHO = 7.0  # Karras et al. 2022, table 1
-_FLOW_SIGMA_MIN = 1 / 1000
-
-
-class Levels(NamedTuple):
-    """N + 1 falling noise levels and their timesteps. level: a variance-preserving process's sigma_hat, a flow's sigma."""
-
-    level: Array
-    timestep: Array
+from . import ramps, times
+from .levels import Levels, Shape
+from .process import Process, RectifiedFlow, VariancePreserving
 
 
 class Spacing(NamedTuple):
-    """One named spacing: (process, steps) -> Levels, for each kind of process."""
+    """One named spacing: (process, steps, shape) -> Levels, for each kind of process."""
 
-    variance_preserving: Callable[[VariancePreserving, int], Levels]
-    flow: Callable[[RectifiedFlow, int], Levels]
-
-
-def normal(process: VariancePreserving, steps: int) -> Levels:
-    """Equal distances in timestep from T-1 to 0, then clean. diffusers: timestep_spacing="linspace".
-
-    A single step starts at T-1, where noise is (diffusers' would start at 0).
-    """
-    return _then_clean(process, np.linspace(process.train_steps - 1.0, 0.0, steps, dtype=np.float64))
+    variance_preserving: Callable[[VariancePreserving, int, Shape], Levels]
+    flow: Callable[[RectifiedFlow, int, Shape], Levels]
 
 
-def simple(process: VariancePreserving, steps: int) -> Levels:
-    """Every (T/N)-th timestep counted down from T-1, then clean. diffusers: timestep_spacing="trailing"."""
-    _refuse_more_than(process.train_steps, steps, "simple")
-    ratio = process.train_steps / steps
-    return _then_clean(process, np.round(process.train_steps - ratio * np.arange(steps)) - 1)
-
-
-def karras(process: VariancePreserving, steps: int) -> Levels:
-    """Equal distances in sigma_hat^(1/7) over the whole training range, then clean (Karras et al. 2022, equation 5)."""
-    sigma_hat = _karras_ramp(process.sigma_hats[-1], process.sigma_hats[0], steps)
-    return Levels(np.append(sigma_hat, 0.0), np.append(process.timestep_at(sigma_hat), 0.0))
-
-
-def ddim_uniform(process: VariancePreserving, steps: int) -> Levels:
-    """Every (T//N)-th timestep counted up from 1, ending at the noise level of timestep 0 rather than clean.
-
-    What Stable Diffusion 1 was published with. diffusers: timestep_spacing="leading", steps_offset=1,
-    set_alpha_to_one=False.
-    """
-    _refuse_more_than(process.train_steps - 1, steps, "ddim_uniform")
-    timesteps = np.arange(steps, dtype=np.float64)[::-1] * (process.train_steps // steps) + 1.0
-    timesteps = np.append(timesteps, 0.0)
-    return Levels(process.sigma_hat_at(timesteps), timesteps)
-
-
-def flow_normal(process: RectifiedFlow, steps: int) -> Levels:
-    """Equal distances in t from 1 to 0, then shifted."""
-    sigma = process.sigma_at(np.linspace(1, 0, steps + 1))
-    return Levels(sigma, process.timestep_at(sigma))
-
-
-def flow_karras(process: RectifiedFlow, steps: int) -> Levels:
-    """Equal distances in sigma^(1/7) from 1 to the noise level at t = 1/1000, then 0."""
-    lowest = float(process.sigma_at(np.array(_FLOW_SIGMA_MIN)))
-    sigma = np.append(_karras_ramp(1.0, lowest, steps), 0.0)
-    return Levels(sigma, process.timestep_at(sigma))
+def _ramp(ramp: ramps.Ramp) -> Spacing:
+    return Spacing(ramps.on_variance_preserving(ramp), ramps.on_flow(ramp))
 
 
 SCHEDULES: Mapping[str, Spacing] = {
-    "normal": Spacing(normal, flow_normal),
-    "karras": Spacing(karras, flow_karras),
-    "simple": Spacing(simple, flow_normal),
-    "ddim_uniform": Spacing(ddim_uniform, flow_normal),
+    "normal": Spacing(times.normal, times.flow_even),
+    "karras": _ramp(ramps.karras),
+    "exponential": _ramp(ramps.exponential),
+    "polyexponential": _ramp(ramps.polyexponential),
+    "simple": Spacing(times.simple, times.flow_even),
+    "sgm_uniform": Spacing(times.sgm_uniform, times.flow_even),
+    "ddim_uniform": Spacing(times.ddim_uniform, times.flow_even),
+    "beta": Spacing(times.beta, times.flow_beta),
+    "beta_sigma": _ramp(ramps.beta_sigma),
+    "kl_optimal": Spacing(ramps.on_variance_preserving(ramps.kl_optimal), ramps.flow_kl_optimal),
 }
 
 
-def make_schedule(name: str, process: Process, steps: int, family: str) -> Schedule:
+def make_schedule(name: str, process: Process, steps: int, family: str, shape: Shape | None = None) -> Schedule:
     """The schedule of a run: `steps` + 1 points of `process` in the spacing `name` (one of SCHEDULES), float64.
 
-    Raises ValueError for an unknown name or a number of steps that cannot be done.
+    shape: for the spacings that are ramps; the others have none. Raises ValueError for an unknown name, or numbers that
+    cannot be done.
     """
     if name not in SCHEDULES:
         raise ValueError(f"There is no schedule {name!r}; choose one of {', '.join(SCHEDULES)}.")
     if steps < 1:
         raise ValueError(f"A schedule needs at least 1 step, but {steps} were asked for.")
-    spacing = SCHEDULES[name]
+    spacing, shape = SCHEDULES[name], shape or Shape()
     if isinstance(process, RectifiedFlow):
-        levels = spacing.flow(process, steps)
+        levels = spacing.flow(process, steps, shape)
     else:
-        levels = spacing.variance_preserving(process, steps)
-    alpha, sigma = process.alpha_sigma(levels.level)
-    return Schedule(name, family, *map(torch.from_numpy, (alpha, sigma, levels.timestep)))
+        levels = spacing.variance_preserving(process, steps, shape)
+    return _schedule(name, process, levels, family)
 
 
-def _then_clean(process: VariancePreserving, timesteps: Array) -> Levels:
-    return Levels(np.append(process.sigma_hat_at(timesteps), 0.0), np.append(timesteps, 0.0))
+def custom_schedule(process: Process, levels: Sequence[float], family: str) -> Schedule:
+    """A schedule through these noise levels, N + 1 for N steps: sigma_hat, or a flow's t. The last may be 0, or leave noise.
+
+    Raises ValueError for levels that do not fall, or are out of range.
+    """
+    if len(levels) < 2:
+        raise ValueError("A schedule has at least two noise levels, where it starts and where it ends.")
+    if any(not later < earlier for earlier, later in pairwise(levels)):
+        raise ValueError("The noise levels of a schedule fall from one to the next.")
+    highest = 1.0 if isinstance(process, RectifiedFlow) else np.inf
+    if not (levels[-1] >= 0 and levels[0] <= highest and np.isfinite(levels[0])):
+        raise ValueError(f"Noise levels lie between 0 and {highest:g} with this model, not {levels[-1]:g} to {levels[0]:g}.")
+    level = np.array(levels, dtype=np.float64)
+    timestep = np.zeros_like(level)
+    timestep[level > 0] = process.timestep_at(level[level > 0])
+    return _schedule("custom", process, Levels(level, timestep), family)
 
 
-def _karras_ramp(highest: float, lowest: float, steps: int) -> Array:
-    ramp = np.linspace(highest ** (1 / _KARRAS_RHO), lowest ** (1 / _KARRAS_RHO), steps)
-    levels: Array = ramp**_KARRAS_RHO
-    return levels
-
-
-def _refuse_more_than(limit: int, steps: int, name: str) -> None:
-    if steps > limit:
-        raise ValueError(
-            f"The schedule {name!r} can do at most {limit} steps with this model, but {steps} were asked for; "
-            "use fewer steps, or the schedule 'karras'."
-        )
+def _schedule(name: str, process: Process, levels: Levels, family: str) -> Schedule:
+    alpha, sigma, timestep = map(torch.from_numpy, (*process.alpha_sigma(levels.level), levels.timestep))
+    return Schedule(name, family, alpha, sigma, timestep, process.parameters)
