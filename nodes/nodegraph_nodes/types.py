@@ -44,6 +44,9 @@ Mask = Annotated[Tensor, SocketType("Mask", "#b0bec5", "Where a picture counts, 
 Prediction = Literal["epsilon", "v", "flow"]
 """What a network's output means: the noise, Salimans & Ho's v = alpha eps - sigma x0, or the flow velocity eps - x0."""
 
+Told = Literal["prompt", "class", "none"]
+"""What a denoiser is told of the picture: a prompt, a class's number, or nothing."""
+
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -86,6 +89,11 @@ class Conditioning:
     def parts(self) -> tuple["Conditioning", ...]:
         """This prompt and the others, in order."""
         return (self, *self.others)
+
+    @property
+    def kind(self) -> "Told":
+        """What a model is told by it."""
+        return "class" if "class_label" in self.extra else "prompt" if self.states.numel() else "none"
 
 
 Fit = Literal["stretch", "contain", "cover"]
@@ -242,11 +250,29 @@ class DenoiseState:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftBySize:
+    """How a flow's shift grows with the picture (FLUX.1): mu is linear in the number of tokens, as diffusers configs say it.
+
+    base_shift at base_tokens, max_shift at max_tokens; patch: latent positions along a token's side. The shift is exp(mu),
+    or mu itself where kind is "linear".
+    """
+
+    base_shift: float = 0.5
+    max_shift: float = 1.15
+    base_tokens: int = 256
+    max_tokens: int = 4096
+    patch: int = 2
+    kind: Literal["exponential", "linear"] = "exponential"
+
+
+@dataclass(frozen=True, slots=True)
 class NoiseProcess:
     """The parameters of a training noise process; `diffusion.schedules.make_process` gives them behaviour.
 
     The beta fields describe the variance-preserving kind, in diffusers' scheduler-config words; trained_betas, if
-    given, replace the three before them. A rectified flow has only train_steps (network timestep = train_steps * t).
+    given, replace the three before them. A rectified flow has train_steps (network timestep = train_steps * t), a shift that
+    spends more of the steps at high noise (Esser et al. 2024, equation 23; 1 is none), and where the shift depends on the
+    picture's size, shift_by_size; `shift` is then the one at the model's native size.
     """
 
     kind: Literal["variance_preserving", "rectified_flow"]
@@ -256,6 +282,8 @@ class NoiseProcess:
     beta_end: float = 0.012
     trained_betas: tuple[float, ...] = ()
     zero_terminal_snr: bool = False
+    shift: float = 1.0
+    shift_by_size: ShiftBySize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +347,8 @@ class Denoiser:
 
     downscale: pixels per latent position. size_multiple: width and height in pixels must be multiples of it.
     native_size: (width, height) in pixels that the model was trained on. concat_channels: input channels beside the latent's
-    own (an inpainting model has 5). conditioning: what it is told: a prompt, a class's number, or nothing.
+    own (an inpainting model has 5). conditioning: what it is told: a prompt, a class's number, or nothing. square: it makes
+    square pictures only. largest_side: in pixels, of what it sees at once; 0: any.
     """
 
     family: str
@@ -335,12 +364,14 @@ class Denoiser:
     precision: Precision = "auto"
     patches: tuple[Lora, ...] = ()
     concat_channels: int = 0
-    conditioning: Literal["prompt", "class", "none"] = "prompt"
+    conditioning: Told = "prompt"
     storage: Storage = "as_stored"
     wrap: Wrap = "none"
     tiles: Tiles | None = None
     compiled: Compiled = "off"
     attention: Attention = "auto"
+    square: bool = False
+    largest_side: int = 0
 
 
 @socket(color="#38d9a9", codec=CODEC)

@@ -30,7 +30,7 @@ _TOP = {
 def pipeline_to_ldm(pipeline: Any) -> dict[str, Tensor]:
     """All weights under their original names. That diffusers' own single-file loader reads them is tested beside ours."""
     unet = pipeline.unet
-    tensors = {_ldm_unet(name, unet.config): t for name, t in unet.state_dict().items()}
+    tensors = {ldm_unet_name(name, unet.config): t for name, t in unet.state_dict().items()}
     tensors |= vae_to_ldm(pipeline.vae)
     first, second = pipeline.text_encoder, pipeline.components.get("text_encoder_2")
     if second is not None and first is None:
@@ -48,7 +48,7 @@ def vae_to_ldm(vae: Any, prefix: str = "first_stage_model.") -> dict[str, Tensor
     tensors = {}
     for name, tensor in vae.state_dict().items():
         convolution = "attentions" in name and tensor.ndim == 2
-        tensors[prefix + _ldm_vae(name, vae.config)] = tensor[:, :, None, None] if convolution else tensor
+        tensors[prefix + ldm_vae_name(name, vae.config)] = tensor[:, :, None, None] if convolution else tensor
     return tensors
 
 
@@ -79,7 +79,7 @@ def open_clip(encoder: Any, prefix: str) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def _ldm_unet(name: str, config: Mapping[str, Any]) -> str:
+def ldm_unet_name(name: str, config: Mapping[str, Any]) -> str:
     prefix, layers = "model.diffusion_model.", config["layers_per_block"]
     match = re.match(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)", name)
     if match is None:
@@ -99,7 +99,7 @@ def _ldm_unet(name: str, config: Mapping[str, Any]) -> str:
     return f"{prefix}{'input' if way == 'down' else 'output'}_blocks.{block}.{0 if kind == 'resnets' else 1}.{rest}"
 
 
-def _ldm_vae(name: str, config: Mapping[str, Any]) -> str:
+def ldm_vae_name(name: str, config: Mapping[str, Any]) -> str:
     last = len(config["up_block_types"]) - 1
     for pattern, replacement in (
         (r"conv_norm_out", "norm_out"),

@@ -4,6 +4,7 @@ The library: `schedules` (noise processes and their spacings), `samplers` (solve
 (network output -> guided x0 estimate), `families` (architectures and their networks).
 """
 
+from nodegraph_nodes.diffusion.classes import class_label, unconditional
 from nodegraph_nodes.diffusion.control import apply_control, control_network, load_controlnet
 from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
@@ -51,6 +52,7 @@ __all__ = [
     "autoencoder_network",
     "begin_denoise",
     "blend_prompts",
+    "class_label",
     "clip_skip",
     "combine_prompts",
     "combine_regions",
@@ -95,5 +97,6 @@ __all__ = [
     "tile_denoiser",
     "time_prompt",
     "tune_denoiser",
+    "unconditional",
     "unmasked_latent",
 ]

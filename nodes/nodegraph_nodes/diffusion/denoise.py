@@ -180,6 +180,8 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
     _same_latents(state.family, denoiser.family, "state")
     _same_family(guidance.positive.family, denoiser.family, "guidance")
     _check_channels(denoiser, state, guidance)
+    _same_kind(guidance, denoiser)
+    _small_enough(state, denoiser)
 
 
 def _check_channels(denoiser: Denoiser, state: DenoiseState, guidance: Guidance) -> None:
@@ -273,6 +275,36 @@ def _same_family(got: str, wanted: str, socket: str) -> None:
 def _same_latents(got: str, wanted: str, socket: str) -> None:
     """Families that share their latents hand runs to each other: SDXL's base to its refiner."""
     _same_family(latents_of(got), latents_of(wanted), socket)
+
+
+_TOLD = {
+    "prompt": ("a prompt", "Link diffusion/encode_prompt to the guidance."),
+    "class": ("a class", "Link diffusion/class_label to the guidance."),
+    "none": ("nothing", "Link diffusion/unconditional to the guidance, as positive alone."),
+}
+
+
+def _same_kind(guidance: Guidance, denoiser: Denoiser) -> None:
+    """A prompt means nothing to a model that is told a class, and the other way round."""
+    expected, hint = _TOLD[denoiser.conditioning]
+    for conditioning in (guidance.positive, guidance.negative):
+        for part in conditioning.parts if conditioning is not None else ():
+            if part.kind != denoiser.conditioning:
+                got = _TOLD[part.kind][0]
+                raise NodeError(f"This model is told {expected}.", socket="guidance", expected=expected, got=got, hint=hint)
+
+
+def _small_enough(state: DenoiseState, denoiser: Denoiser) -> None:
+    """Windows may be put over any picture, but what a model sees at once has its limits."""
+    side = max(state.x.shape[1:]) * denoiser.downscale
+    if denoiser.largest_side and denoiser.tiles is None and side > denoiser.largest_side:
+        raise NodeError(
+            "This picture is larger than the model has positions for.",
+            socket="state",
+            expected=f"sides of at most {denoiser.largest_side} pixels",
+            got=str(side),
+            hint="Make it smaller, or link diffusion/tile_denoiser before this step.",
+        )
 
 
 def _size(latent: Latent) -> str:

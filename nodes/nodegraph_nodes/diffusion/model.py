@@ -16,6 +16,7 @@ from nodegraph_nodes.diffusion.families import (
     LoadedDenoiser,
     LoadedTextEncoder,
     ModelError,
+    NotPrompted,
     UndecidedFamily,
     adapt,
     base_of,
@@ -111,6 +112,8 @@ def told_plainly() -> Iterator[None]:
     """A model that turns out unfit while it is loaded is the user's to replace, not the node's fault."""
     try:
         yield
+    except NotPrompted as error:
+        raise NodeError(f"{error.path}: {error.problem}", hint=f"Use {error.node} in place of the prompt.") from None
     except ModelError as error:
         raise NodeError(f"The model cannot be loaded: {error}") from None
 

@@ -36,6 +36,14 @@ def sample_noise(
                 got=str(size),
                 hint=f"Try {max(1, round(size / denoiser.size_multiple)) * denoiser.size_multiple}.",
             )
+    if denoiser.square and sizes["width"] != sizes["height"]:
+        raise NodeError(
+            "This model makes square pictures only.",
+            socket="height",
+            expected=str(sizes["width"]),
+            got=str(sizes["height"]),
+            hint="Give width and height the same value.",
+        )
     shape = (denoiser.latent_channels, sizes["height"] // denoiser.downscale, sizes["width"] // denoiser.downscale)
     noise = initial_noise(seed, shape)
     if variation_strength > 0:

@@ -10,7 +10,7 @@ from pydantic import Field
 from nodegraph import NodeError, node
 from nodegraph_nodes.diffusion.schedules import Shape, make_process, make_schedule
 from nodegraph_nodes.diffusion.schedules import custom_schedule as through_levels
-from nodegraph_nodes.types import Denoiser, Schedule
+from nodegraph_nodes.types import Denoiser, Latent, Schedule
 
 Level = Annotated[
     float,
@@ -51,9 +51,17 @@ def noise_schedule(
     ] = None,
     sigma_min: Level | None = None,
     sigma_max: Level | None = None,
+    latent: Annotated[
+        Latent | None,
+        Field(
+            description="The run's noise or picture, for its size: FLUX.1 spends more steps on coarse shapes the larger a "
+            "picture is. Empty: the model's own size. Other models do not look at it."
+        ),
+    ] = None,
 ) -> Schedule:
     """Spread a number of steps over the model's noise levels, from pure noise to a clean picture."""
-    process, shape = make_process(denoiser.process), Shape(rho, sigma_min, sigma_max)
+    size = None if latent is None else (latent.samples.shape[-2], latent.samples.shape[-1])
+    process, shape = make_process(denoiser.process, size), Shape(rho, sigma_min, sigma_max)
     try:
         return make_schedule(schedule, process, steps, denoiser.family, shape)
     except ValueError as error:

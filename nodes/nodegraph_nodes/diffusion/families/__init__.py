@@ -11,10 +11,14 @@ import torch
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from .adapting import adapt, base_of
+from .classes import Classes, told_class, told_nothing
 from .control import describe_control, load_control
-from .errors import BrokenModel, MissingTensors, ModelError, UndecidedFamily, UnknownModel
+from .dit import DIT
+from .errors import BrokenModel, MissingTensors, ModelError, NotPrompted, UndecidedFamily, UnknownModel
 from .family import Family, Recipes
+from .flux import FLUX
 from .kl import describe_autoencoder
+from .ldm import LDM
 from .loaded import (
     Hints,
     LoadedAutoencoder,
@@ -29,11 +33,12 @@ from .placing import place, take_off
 from .precision import compute_dtype, decode_dtype, has_amx
 from .sd1 import SD1
 from .sd2 import SD2
+from .sd3 import SD3
 from .sdxl import SDXL, SDXL_REFINER
 from .source import ModelSource
 from .starter import STARTER
 
-FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD2, SDXL, SDXL_REFINER)
+FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD2, SDXL, SDXL_REFINER, SD3, FLUX, LDM, DIT)
 
 
 def recognise(path: str | Path, digest: str) -> Family:
@@ -81,6 +86,14 @@ def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedA
     return network
 
 
+def classes_of(recipe: Denoiser) -> Classes:
+    """What a model that is told a class can be told. Raises ModelError."""
+    known = _family_of(recipe).classes
+    if known is None or recipe.conditioning != "class":
+        raise ModelError(recipe.path, "this model is not told a class.")
+    return known(recipe)
+
+
 def _family_of(recipe: Denoiser | TextEncoder | Autoencoder) -> Family:
     for family in FAMILIES:
         if family.name == recipe.family:
@@ -91,6 +104,7 @@ def _family_of(recipe: Denoiser | TextEncoder | Autoencoder) -> Family:
 __all__ = [
     "FAMILIES",
     "BrokenModel",
+    "Classes",
     "Family",
     "Hints",
     "LoadedAutoencoder",
@@ -100,6 +114,7 @@ __all__ = [
     "MissingTensors",
     "ModelError",
     "ModelSource",
+    "NotPrompted",
     "Prompts",
     "Recipes",
     "Residuals",
@@ -107,6 +122,7 @@ __all__ = [
     "UnknownModel",
     "adapt",
     "base_of",
+    "classes_of",
     "compute_dtype",
     "decode_dtype",
     "describe_autoencoder",
@@ -121,4 +137,6 @@ __all__ = [
     "place",
     "recognise",
     "take_off",
+    "told_class",
+    "told_nothing",
 ]

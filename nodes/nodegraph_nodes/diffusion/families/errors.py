@@ -41,3 +41,11 @@ class MissingTensors(BrokenModel):
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         super().__init__(path, f"the {network} lacks {len(names)} tensors: {shown}.")
         self.names = tuple(names)
+
+
+class NotPrompted(ModelError):
+    """A prompt for a model that reads none. told: what it is told instead: "a class" or "nothing"."""
+
+    def __init__(self, path: str, told: str) -> None:
+        super().__init__(path, f"this model reads no prompts: it is told {told}.")
+        self.node = "diffusion/class_label" if told == "a class" else "diffusion/unconditional"

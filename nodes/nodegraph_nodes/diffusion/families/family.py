@@ -8,6 +8,7 @@ import torch
 
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
+from .classes import Classes
 from .loaded import LoadedAutoencoder, LoadedDenoiser, LoadedTextEncoder
 from .source import ModelSource
 
@@ -26,7 +27,7 @@ class Family:
 
     sought: what `recognise` looks for, in words, for the error when no family fits. latents: the family whose latents it
     shares; empty: they are its own. `describe` reads configs and headers only. The loaders take the recipe, the device to
-    compute on and the dtype to compute in.
+    compute on and the dtype to compute in. classes: what models that are told a class know.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Family:
     load_text_encoder: Callable[[TextEncoder, torch.device, torch.dtype], LoadedTextEncoder]
     load_autoencoder: Callable[[Autoencoder, torch.device, torch.dtype], LoadedAutoencoder]
     latents: str = ""
+    classes: Callable[[Denoiser], Classes] | None = None

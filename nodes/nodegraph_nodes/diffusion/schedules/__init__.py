@@ -5,7 +5,7 @@ points.
 """
 
 from .levels import Shape
-from .process import Process, RectifiedFlow, VariancePreserving, make_process
+from .process import Process, RectifiedFlow, VariancePreserving, make_process, shift_at
 from .spacing import SCHEDULES, Spacing, custom_schedule, make_schedule
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "custom_schedule",
     "make_process",
     "make_schedule",
+    "shift_at",
 ]

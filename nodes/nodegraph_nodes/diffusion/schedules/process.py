@@ -3,13 +3,14 @@
 `sigma_hat` = sigma / alpha is the noise level in the variance-exploding view (k-diffusion's sigma).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nodegraph_nodes.types import NoiseProcess, Point
+from nodegraph_nodes.types import NoiseProcess, Point, ShiftBySize
 
 Array = NDArray[np.float64]
 
@@ -53,13 +54,21 @@ class VariancePreserving:
 
 @dataclass(frozen=True, slots=True)
 class RectifiedFlow:
-    """alpha = 1 - t, sigma = t (Liu et al. 2022); the network is told train_steps * t."""
+    """alpha = 1 - sigma (Liu et al. 2022); the network is told train_steps * sigma.
+
+    shift: how much a run lingers at high noise (Esser et al. 2024, equation 23); 1 is not at all.
+    """
 
     train_steps: int = 1000
+    shift: float = 1.0
+
+    def sigma_at(self, t: Array) -> Array:
+        """The noise level at a share t of the run that is still to do, 0..1."""
+        return self.shift * t / (1 + (self.shift - 1) * t)
 
     @property
     def parameters(self) -> NoiseProcess:
-        return NoiseProcess("rectified_flow", self.train_steps)
+        return NoiseProcess("rectified_flow", self.train_steps, shift=self.shift)
 
     def timestep_at(self, sigma: Array) -> Array:
         return self.train_steps * sigma
@@ -76,11 +85,24 @@ class RectifiedFlow:
 Process = VariancePreserving | RectifiedFlow
 
 
-def make_process(parameters: NoiseProcess) -> Process:
-    """Give behaviour to a recipe's noise-process parameters. Raises ValueError for a beta schedule it does not know."""
+def make_process(parameters: NoiseProcess, size: tuple[int, int] | None = None) -> Process:
+    """Give behaviour to a recipe's noise-process parameters. Raises ValueError for a beta schedule it does not know.
+
+    size: the latent's height and width, for a flow whose shift depends on it; None stands for the model's native size.
+    """
     if parameters.kind == "rectified_flow":
-        return RectifiedFlow(parameters.train_steps)
+        by_size = parameters.shift_by_size
+        shift = parameters.shift if by_size is None or size is None else shift_at(by_size, size)
+        return RectifiedFlow(parameters.train_steps, shift)
     return VariancePreserving(_alphas_cumprod(parameters), parameters)
+
+
+def shift_at(by_size: ShiftBySize, size: tuple[int, int]) -> float:
+    """The shift for a latent of (height, width): what diffusers calls `calculate_shift` and `time_shift`."""
+    tokens = (size[0] // by_size.patch) * (size[1] // by_size.patch)
+    slope = (by_size.max_shift - by_size.base_shift) / (by_size.max_tokens - by_size.base_tokens)
+    mu = by_size.base_shift + slope * (tokens - by_size.base_tokens)
+    return math.exp(mu) if by_size.kind == "exponential" else mu
 
 
 def _alphas_cumprod(parameters: NoiseProcess) -> Array:

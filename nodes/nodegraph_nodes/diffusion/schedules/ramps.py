@@ -1,7 +1,7 @@
 """Spacings that choose noise levels: ramps between a highest and a lowest, then clean.
 
 On a variance-preserving process a level is sigma_hat, from the noisiest training timestep to the cleanest; on a flow it is t,
-from 1 to 1/1000.
+from 1 to the noise level at 1/1000 of the run, which the shift moves.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def on_variance_preserving(ramp: Ramp) -> Callable[[VariancePreserving, int, Sha
 
 def on_flow(ramp: Ramp) -> Callable[[RectifiedFlow, int, Shape], Levels]:
     def spaced(process: RectifiedFlow, steps: int, shape: Shape) -> Levels:
-        t = np.append(ramp(*_flow_ends(shape), steps, shape), 0.0)
+        t = np.append(ramp(*_flow_ends(process, shape), steps, shape), 0.0)
         return Levels(t, process.timestep_at(t))
 
     return spaced
@@ -69,14 +69,14 @@ def on_flow(ramp: Ramp) -> Callable[[RectifiedFlow, int, Shape], Levels]:
 
 def flow_kl_optimal(process: RectifiedFlow, steps: int, shape: Shape) -> Levels:
     """`kl_optimal` on sigma_hat = t / (1 - t), of which the derivation speaks: t = sin / (sin + cos) of equally far angles."""
-    low, high = _flow_ends(shape)
+    low, high = _flow_ends(process, shape)
     angle = np.linspace(np.arctan2(high, 1 - high), np.arctan2(low, 1 - low), steps)
     t = np.append(np.sin(angle) / (np.sin(angle) + np.cos(angle)), 0.0)
     return Levels(t, process.timestep_at(t))
 
 
-def _flow_ends(shape: Shape) -> tuple[float, float]:
-    low, high = shape.ends(_FLOW_SIGMA_MIN, 1.0)
+def _flow_ends(process: RectifiedFlow, shape: Shape) -> tuple[float, float]:
+    low, high = shape.ends(float(process.sigma_at(np.array(_FLOW_SIGMA_MIN))), 1.0)
     if high > 1:
         raise ValueError(f"sigma_max is at most 1 with this kind of model (a rectified flow), but it is {high:g}.")
     return low, high

@@ -50,15 +50,15 @@ def beta(process: VariancePreserving, steps: int, shape: Shape) -> Levels:
 
 
 def flow_even(process: RectifiedFlow, steps: int, shape: Shape) -> Levels:
-    """Equal distances in t from 1 to 0."""
-    t = np.linspace(1, 0, steps + 1)
-    return Levels(t, process.timestep_at(t))
+    """Equal distances in t from 1 to 0, then shifted."""
+    sigma = process.sigma_at(np.linspace(1, 0, steps + 1))
+    return Levels(sigma, process.timestep_at(sigma))
 
 
 def flow_beta(process: RectifiedFlow, steps: int, shape: Shape) -> Levels:
-    """t at quantiles of the beta distribution, then 0."""
-    t = np.append(beta_quantile(_shares(steps), BETA_SHAPE, BETA_SHAPE), 0.0)
-    return Levels(t, process.timestep_at(t))
+    """t at quantiles of the beta distribution, shifted, then 0."""
+    sigma = process.sigma_at(np.append(beta_quantile(_shares(steps), BETA_SHAPE, BETA_SHAPE), 0.0))
+    return Levels(sigma, process.timestep_at(sigma))
 
 
 def _shares(steps: int) -> np.ndarray:

@@ -1,0 +1,164 @@
+"""Stable Diffusion 3 and 3.5: a diffusers folder, or one .safetensors file in the original layout.
+
+A single file may hold the CLIPs and T5 or not; what it lacks is looked for in the folder beside it (see `parts`). Without T5
+its states are zeros, as in diffusers: the model works, and follows long prompts less well.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+
+from . import sd3_names
+from .assemble import fill, skeleton
+from .errors import BrokenModel
+from .family import Family, Recipes
+from .flow_parts import flow_process, load_vae, plain_preview, vae_config
+from .joint_text import CLIP_G, CLIP_G_PREFIX, CLIP_L, CLIP_L_PREFIX, SD3TextEncoder, load_clip, load_t5
+from .loaded import Hints, Prompts, module_bytes
+from .networks import KLAutoencoder
+from .parts import check_part, part_config, part_tensors, prefix_of, read_pieces, reads
+from .source import ModelSource, read_header
+
+NAME = "sd3"
+_SHIFT, _SCALE = 0.0609, 1.5305  # of the published autoencoder's latents
+_TEXT_LENGTH = 256  # T5 tokens
+
+
+def recognise(source: ModelSource) -> bool:
+    if source.is_folder:
+        index = source.json("model_index.json") if source.has("model_index.json") else {}
+        return str(index.get("_class_name")).startswith("StableDiffusion3")
+    return prefix_of(read_header(source.path), sd3_names.LANDMARK, *sd3_names.PREFIXES) is not None
+
+
+@reads
+def describe(source: ModelSource, precision: Precision) -> Recipes:
+    """Recipes of an SD 3 model from its configs and headers. Raises BrokenModel."""
+    if source.is_folder:
+        check_part(source, "transformer")
+        check_part(source, "vae")
+    config, vae = transformer_config(source), vae_config(source, _SHIFT, _SCALE)
+    scheduler = part_config(source, "scheduler/scheduler_config.json", lambda: {"shift": 3.0})
+    path, digest, channels, patch = str(source.path), source.digest, int(config["in_channels"]), int(config["patch_size"])
+    downscale = 2 ** (len(vae["block_out_channels"]) - 1)
+    native = int(config["sample_size"])
+    return Recipes(
+        Denoiser(
+            NAME,
+            path,
+            digest,
+            prediction="flow",
+            process=flow_process(scheduler, patch, native),
+            latent_channels=channels,
+            downscale=downscale,
+            size_multiple=downscale * patch,
+            native_size=(native * downscale, native * downscale),
+            preview=plain_preview(channels),
+            precision=precision,
+            largest_side=int(config["pos_embed_max_size"]) * patch * downscale,
+        ),
+        TextEncoder(NAME, path, digest, precision),
+        Autoencoder(
+            NAME,
+            path,
+            digest,
+            channels,
+            downscale,
+            shift=float(vae.get("shift_factor") or 0.0),
+            scale=float(vae.get("scaling_factor", _SCALE)),
+            precision=precision,
+        ),
+    )
+
+
+def transformer_config(source: ModelSource) -> dict[str, Any]:
+    """The transformer's config: the model's own, or read off a single file's shapes. Raises BrokenModel."""
+
+    def from_shapes() -> dict[str, Any]:
+        if source.is_folder:
+            raise BrokenModel(str(source.path), "there is no transformer/config.json.")
+        header = read_header(source.path)
+        return sd3_names.config_from(header, prefix_of(header, sd3_names.LANDMARK, *sd3_names.PREFIXES) or "")
+
+    return part_config(source, "transformer/config.json", from_shapes)
+
+
+def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> "SD3Denoiser":
+    from diffusers import SD3Transformer2DModel
+
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    config = transformer_config(source)
+    transformer = skeleton(lambda: SD3Transformer2DModel.from_config(config))
+    if source.is_folder:
+        tensors = part_tensors(source, "transformer")
+    else:
+        prefix = prefix_of(read_header(source.path), sd3_names.LANDMARK, *sd3_names.PREFIXES) or ""
+        pieces = {name: sd3_names.piece(name, config, prefix) for name in transformer.state_dict()}
+        tensors = read_pieces(source.path, pieces, network="transformer")
+    return SD3Denoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype)).to(device)
+
+
+class SD3Denoiser:
+    """A diffusers SD3Transformer2DModel; it is told 1000 t."""
+
+    def __init__(self, recipe: Denoiser, transformer: Any) -> None:
+        self.family = recipe.family
+        self.prediction = recipe.prediction
+        self.transformer = transformer.eval().requires_grad_(False)
+        self._place = next(transformer.parameters())
+
+    @property
+    def module(self) -> Any:
+        return self.transformer
+
+    @property
+    def nbytes(self) -> int:
+        return module_bytes(self.transformer)
+
+    def to(self, device: torch.device | str) -> Self:
+        self.transformer.to(device)
+        self._place = next(self.transformer.parameters())
+        return self
+
+    @torch.no_grad()
+    def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
+        """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
+        place = self._place
+        assert prompts.pooled is not None
+        output = self.transformer(
+            hidden_states=x.to(place),
+            timestep=torch.tensor(timesteps, device=place.device, dtype=torch.float32),
+            encoder_hidden_states=prompts.states.to(place),
+            pooled_projections=prompts.pooled.to(place),
+            return_dict=False,
+        )[0]
+        return output.float().contiguous()  # type: ignore[no-any-return]
+
+
+def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder:
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    return load_vae(recipe, source, vae_config(source, _SHIFT, _SCALE), dtype).to(device)
+
+
+def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> SD3TextEncoder:
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    clip_l = load_clip(source, "", CLIP_L_PREFIX, CLIP_L, dtype, projected=True)
+    clip_g = load_clip(source, "_2", CLIP_G_PREFIX, CLIP_G, dtype, projected=True)
+    width = int(transformer_config(source)["joint_attention_dim"])
+    return SD3TextEncoder(NAME, clip_l, clip_g, load_t5(source, "_3", dtype), width, _TEXT_LENGTH).to(device)
+
+
+SD3 = Family(
+    name=NAME,
+    sought="a Stable Diffusion 3 diffusers folder, or a .safetensors file with joint_blocks.* tensors",
+    recognise=recognise,
+    describe=describe,
+    load_denoiser=load_denoiser,
+    load_text_encoder=load_text_encoder,
+    load_autoencoder=load_autoencoder,
+)
