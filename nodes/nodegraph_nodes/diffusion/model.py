@@ -22,7 +22,7 @@ from nodegraph_nodes.diffusion.families import (
     load_denoiser,
     load_text_encoder,
 )
-from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, Storage, TextEncoder
 
 
 class Model(NamedTuple):
@@ -35,13 +35,20 @@ class Model(NamedTuple):
 def load_model(
     model: Annotated[
         ModelFile[Literal["checkpoint"]],
-        Field(description="A model's name in the model folders: a diffusers folder, or a .safetensors file."),
+        Field(description="A model's name in the model folders: a diffusers folder, or a .safetensors or .gguf file."),
     ],
     precision: Annotated[Precision, Field(description="What networks compute in; auto is the device's best.")] = "auto",
+    storage: Annotated[
+        Storage,
+        Field(
+            description="How weights lie in memory: float8 and int8 take a quarter of float32, nf4 an eighth, and each rounds "
+            "them more. Steps take longer."
+        ),
+    ] = "as_stored",
 ) -> Model:
     """Read what a model is: its three networks as recipes. The weights stay on disk until a node needs them."""
     try:
-        return Model(*describe_model(model.path, model.digest, precision))
+        return Model(*describe_model(model.path, model.digest, precision, storage))
     except ModelError as error:
         raise NodeError(f"The model {model.name!r} cannot be used: {error.problem}", socket="model") from None
 
