@@ -403,3 +403,23 @@ def test_a_lora_of_which_nothing_fits_is_refused_before_anything_is_changed(fold
     network = load_denoiser(recipe, "cpu")
     with pytest.raises(ModelError, match="nothing in this LoRA fits"):
         adapt(network, replace(recipe, patches=(lora(tmp_path / "x.safetensors"),)))
+
+
+def test_a_network_that_is_streamed_through_its_device_keeps_what_it_has(folder, files):
+    """Streaming holds weights of its own, which a change would not reach."""
+    recipe = describe_model(folder / "model", "digest").denoiser
+    network = load_denoiser(recipe, "cpu")
+    network.module.__dict__["_nodegraph_streamed"] = []
+    with pytest.raises(ModelError, match="streamed"):
+        adapt(network, replace(recipe, patches=(lora(files["kohya"]),)))
+    adapt(network, recipe)
+
+
+def test_what_was_compiled_is_compiled_again_when_layers_add_something_else(folder, files):
+    recipe = describe_model(folder / "model", "digest").denoiser
+    network = load_denoiser(replace(recipe, compiled="default"), "cpu")
+    compiled = network.module._compiled_call_impl
+    adapt(network, replace(recipe, compiled="default", patches=(lora(files["kohya"], 0.5),)))
+    assert network.module._compiled_call_impl is compiled
+    adapt(network, replace(recipe, compiled="default", patches=(lora(files["kohya"], 0.5, FALLING),)))
+    assert network.module._compiled_call_impl not in (None, compiled)

@@ -18,6 +18,7 @@ from torch.nn.functional import linear
 from nodegraph import curve_at
 from nodegraph_nodes.diffusion.families.errors import ModelError
 from nodegraph_nodes.diffusion.families.loaded import Hints, Prompts
+from nodegraph_nodes.diffusion.families.placing import is_streamed
 from nodegraph_nodes.diffusion.families.storage import is_stored
 from nodegraph_nodes.types import Lora
 
@@ -42,6 +43,7 @@ class Worn:
     """What a network has on. merged, added: by module and layer, what its change was made from."""
 
     index: Index
+    patches: tuple[Lora, ...] = ()
     progress: Progress = field(default_factory=Progress)
     files: dict[str, LoraFile] = field(default_factory=dict)
     merged: dict[tuple[int, str], tuple[Any, ...]] = field(default_factory=dict)
@@ -68,9 +70,17 @@ def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> bool:
         if not patches:
             return False
         worn = network.worn = Worn(index_of(network))
+    if tuple(patches) == worn.patches:
+        return False
+    if any(is_streamed(target.module) for targets in worn.index.values() for target in targets):
+        raise ModelError(
+            (*worn.patches, *patches)[-1].path,
+            "this model is larger than the device's memory and is streamed through it, and LoRAs cannot be changed meanwhile. "
+            "Load it with storage int8 or nf4, so that it fits.",
+        )
     files = {lora.digest: worn.files.get(lora.digest) or read_lora(lora.path) for lora in patches}
     merged, added = _wishes(worn, patches, files)
-    worn.files = files
+    worn.files, worn.patches = files, tuple(patches)
     for key in list(worn.merged.keys() - merged.keys()):
         _restore(worn.targets[key])
         del worn.merged[key]
