@@ -152,7 +152,7 @@ def _choices(schema: dict[str, Any]) -> list[Any]:
 def _path(text: str, kind: str, paths: list[str]) -> str:
     """A file typed on the command line may be anywhere; a model's bare name is looked up in the model folders."""
     path = Path(text).expanduser()
-    if kind == "file" or os.sep in text or (path.suffix == ".safetensors" and path.exists()):
+    if kind == "file" or os.sep in text or (path.suffix in (".safetensors", ".gguf") and path.exists()):
         paths.append(str(path.absolute()))
         return paths[-1]
     return text

@@ -45,7 +45,7 @@ result is keyed by the file's content, not its name."""
 
 @dataclass(frozen=True, slots=True)
 class ModelFile(Generic[T]):
-    """A model on disk, a single `.safetensors` file or a folder; annotate as `ModelFile[Literal["checkpoint"]]`.
+    """A model on disk, a single `.safetensors` or `.gguf` file or a folder; annotate as `ModelFile[Literal["checkpoint"]]`.
 
     `digest` is the sha256 of the content (of a folder: of its files' names and digests).
     """

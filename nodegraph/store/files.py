@@ -15,13 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from nodegraph.sdk.errors import NodeError, nearest
+from nodegraph.sdk.gguf import read_gguf_header
 from nodegraph.sdk.writing import write_atomically
 
 Signature = tuple[int, int, int, int]
+MODEL_ENDINGS = (".safetensors", ".gguf")
 _CHUNK = 1 << 22
 _LONGEST_HEADER = 100_000_000  # as safetensors itself has it
 _UNSAFE = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
-_MODEL_PARTS = frozenset({".safetensors", ".json", ".txt", ".model", ".gz"})
+_MODEL_PARTS = frozenset({".safetensors", ".gguf", ".json", ".txt", ".model", ".gz"})
 
 
 def signature(path: Path) -> Signature:
@@ -169,16 +171,16 @@ class Roots:
             return False
 
     def find_model(self, name: str) -> Path:
-        """The model that a document names: a folder, or a `.safetensors` file. Raises NodeError."""
+        """The model that a document names: a folder, or a `.safetensors` or `.gguf` file. Raises NodeError."""
         hint = "Put the model into one of: {roots}"
-        path = self._find(name, self.models, ("", ".safetensors"), "model", hint, self.model_names())
+        path = self._find(name, self.models, ("", *MODEL_ENDINGS), "model", hint, self.model_names())
         check_model(path)
         return path
 
     def model_names(self) -> list[str]:
         """The models that lie in the roots, by the name a document gives."""
         found = (path for root in self.models if root.is_dir() for path in sorted(root.iterdir()))
-        return [path.name for path in found if path.is_dir() or path.suffix == ".safetensors"]
+        return [path.name for path in found if path.is_dir() or path.suffix in MODEL_ENDINGS]
 
     def _find(
         self, name: str, roots: Sequence[Path], endings: Sequence[str], what: str, hint: str, known: Sequence[str] = ()
@@ -207,7 +209,7 @@ class Roots:
 
 
 def check_model(path: Path) -> None:
-    """Refuse what is not a whole safetensors model. Raises NodeError that names the file and what to do."""
+    """Refuse what is not a whole safetensors or GGUF model. Raises NodeError that names the file and what to do."""
     if path.is_dir():
         weights = [part for part in sorted(path.rglob("*")) if part.suffix == ".safetensors"]
         if not weights:
@@ -215,6 +217,8 @@ def check_model(path: Path) -> None:
             raise NodeError(_no_weights(path, unsafe), hint="Convert the weights to safetensors first." if unsafe else None)
         for part in weights:
             check_safetensors(part)
+    elif path.suffix == ".gguf":
+        read_gguf_header(path)
     elif path.suffix in _UNSAFE:
         hint = "Pickled checkpoints can run any code when opened. Convert it to safetensors first."
         raise NodeError(f"{path.name} is not a safetensors file.", hint=hint)

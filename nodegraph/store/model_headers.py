@@ -1,7 +1,7 @@
-"""What a safetensors file says about itself without its weights: whether it is whole, and what kind of model it is.
+"""What a model file says about itself without its weights: whether it is whole, and what kind of model it is.
 
-The format: 8 bytes of little-endian length, a JSON header with dtype, shape and place of every tensor, then their bytes without
-holes (https://github.com/huggingface/safetensors).
+safetensors: 8 bytes of little-endian length, a JSON header with dtype, shape and place of every tensor, then their bytes
+without holes (https://github.com/huggingface/safetensors). GGUF: see `nodegraph.sdk.gguf`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nodegraph.sdk.errors import NodeError
+from nodegraph.sdk.gguf import read_gguf_header
 from nodegraph.store.files import check_safetensors
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -32,17 +33,41 @@ UNKNOWN = Model(None, None)
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header's entries without the metadata, and where the tensors begin. Raises NodeError, OSError."""
+    """A safetensors header's entries without the metadata, and where the tensors begin. Raises NodeError, OSError."""
+    header, start = _whole_header(path)
+    header.pop("__metadata__", None)
+    return header, start
+
+
+def _whole_header(path: Path) -> tuple[dict[str, Any], int]:
     check_safetensors(path)
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return header, 8 + length
+        return json.loads(file.read(length)), 8 + length
+
+
+def look(path: Path) -> Model:
+    """What a file is, by its tensors, and where they leave it open by what its metadata says. Raises NodeError, OSError."""
+    model = recognise(shapes_of(path))
+    if model.kind == "lora" and model.family is None and path.suffix == ".safetensors":
+        return model._replace(family=_told_family(_whole_header(path)[0].get("__metadata__")))
+    return model
+
+
+def _told_family(metadata: object) -> str | None:
+    """The family that a LoRA's metadata names, as kohya's programs (`ss_base_model_version`) and the modelspec write it."""
+    if not isinstance(metadata, dict):
+        return None
+    told = " ".join(str(metadata.get(name, "")) for name in ("ss_base_model_version", "modelspec.architecture")).lower()
+    marks = {"sdxl": "sdxl", "stable-diffusion-xl": "sdxl", "flux": "flux", "sd3": "sd3", "stable-diffusion-3": "sd3"}
+    marks |= {"sd_v2": "sd2", "stable-diffusion-v2": "sd2", "sd_v1": "sd1", "stable-diffusion-v1": "sd1"}
+    return next((family for mark, family in marks.items() if mark in told), None)
 
 
 def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
     """The tensors' shapes by name. Raises NodeError, OSError."""
+    if path.suffix == ".gguf":
+        return {name: tensor.shape for name, tensor in read_gguf_header(path).tensors.items()}
     header, _ = read_header(path)
     shapes = ((name, entry.get("shape")) for name, entry in header.items())
     return {name: tuple(s) for name, s in shapes if isinstance(s, list) and all(isinstance(n, int) for n in s)}
@@ -53,6 +78,9 @@ def check_whole(path: Path) -> None:
 
     Raises NodeError, OSError.
     """
+    if path.suffix == ".gguf":
+        read_gguf_header(path)
+        return
     header, start = read_header(path)
     try:
         rows = sorted((*entry["data_offsets"], name, entry["dtype"], entry["shape"]) for name, entry in header.items())

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nodegraph.sdk.errors import NodeError, Problem
-from nodegraph.store.files import Digests, check_model, model_parts
+from nodegraph.store.files import MODEL_ENDINGS, Digests, check_model, model_parts
 from nodegraph.store.model_folders import kind_by_folder
-from nodegraph.store.model_headers import UNKNOWN, Model, check_whole, recognise, shapes_of
+from nodegraph.store.model_headers import UNKNOWN, Model, check_whole, look
 
 _ENDING = ".safetensors"
 _CARDS = ("starter.json", "model_index.json")  # of folders that are models
@@ -90,7 +90,7 @@ def verify_model(info: ModelInfo, digests: Digests | None = None, progress: Call
 
 def _check_part(part: Path, digests: Digests, against: set[str], progress: Callable[[int], None] | None) -> Iterator[Problem]:
     """What is wrong with one file of a model. Raises NodeError, OSError."""
-    if part.suffix == _ENDING:
+    if part.suffix in MODEL_ENDINGS:
         check_whole(part)
     now, before = digests.read_again(part, progress)
     if before is not None:
@@ -132,7 +132,7 @@ def _models_below(folder: Path, root: Path, depth: int) -> Iterator[Path]:
     for name, is_folder in names:
         path = folder / name
         if not is_folder:
-            if name.endswith(_ENDING):
+            if name.endswith(MODEL_ENDINGS):
                 yield path
         elif _is_model(path):
             yield path
@@ -164,7 +164,7 @@ def _look(path: Path, root: Path, digests: Digests | None) -> ModelInfo:
             trouble = "A link out of its folder: add the folder that it leads to."
         else:
             size = sum(part.stat().st_size for part in model_parts(path))
-            model = _folder_model(path) if path.is_dir() else recognise(shapes_of(path))
+            model = _folder_model(path) if path.is_dir() else look(path)
     except NodeError as error:
         trouble = str(error)
     except (OSError, RuntimeError, ValueError, AttributeError) as error:  # RuntimeError: a link in a circle

@@ -163,11 +163,11 @@ def test_a_starter_card_without_latent_statistics(tmp_path):
         describe_model(copy, "digest")
 
 
-def test_patches_are_refused_until_they_are_supported(single):
+def test_a_lora_that_is_gone_is_told(single):
     from dataclasses import replace
 
     from nodegraph_nodes.types import Lora
 
     recipe = replace(describe_model(single, "digest").denoiser, patches=(Lora("lora", "/lora.safetensors", "d"),))
-    with pytest.raises(ModelError, match="not supported yet"):
+    with pytest.raises(ModelError, match=r"lora\.safetensors: cannot be opened"):
         load_denoiser(recipe, "cpu")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load, load_file, save, save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from nodegraph_nodes.diffusion.families import (
@@ -20,7 +20,8 @@ from nodegraph_nodes.diffusion.families import (
     load_denoiser,
     load_text_encoder,
 )
-from nodegraph_nodes.diffusion.families.quantised import dequantise
+from nodegraph_nodes.diffusion.families.source import read_tensors
+from nodegraph_nodes.diffusion.families.storage import dense
 from nodegraph_nodes.diffusion.predict import guided_denoised, preview_image
 from nodegraph_nodes.diffusion.samplers import begin, dpmpp_2m, euler, finish, run_step
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
@@ -157,19 +158,23 @@ def test_plain_weights_are_read_where_there_are_no_int8_ones(networks, tmp_path)
     copy = tmp_path / "model"
     shutil.copytree(MODEL, copy, copy_function=lambda source, target: Path(target).symlink_to(source))
     quantised = copy / "unet/model.int8.safetensors"
-    save_file(dequantise(load_file(quantised)), copy / "unet/diffusion_pytorch_model.safetensors")
+    save_file(
+        {name: dense(tensor) for name, tensor in read_tensors(quantised).items()},
+        copy / "unet/diffusion_pytorch_model.safetensors",
+    )
     quantised.unlink()
     plain = load_denoiser(describe_model(copy, "digest").denoiser, "cpu")
     weights = networks[0].unet.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in plain.unet.state_dict().items())
 
 
-def test_int8_rows_are_multiplied_by_their_scales():
+def test_int8_rows_are_multiplied_by_their_scales(tmp_path):
     stored = {
         "a.weight": torch.tensor([[1, -2], [3, 127]], dtype=torch.int8),
         "a.weight.scale": torch.tensor([0.5, 2.0], dtype=torch.float16),
         "norm.scale": torch.tensor([3.0]),
     }
-    tensors = dequantise(stored)
+    save_file(stored, tmp_path / "stored.safetensors")
+    tensors = read_tensors(tmp_path / "stored.safetensors")
     assert tensors.keys() == {"a.weight", "norm.scale"}
-    assert tensors["a.weight"].tolist() == [[0.5, -1.0], [6.0, 254.0]]
+    assert dense(tensors["a.weight"]).tolist() == [[0.5, -1.0], [6.0, 254.0]]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 from hypothesis import given
@@ -424,3 +425,56 @@ def test_no_model_is_opened_by_a_tensor_library() -> None:
     code = "import sys, nodegraph.store.models, nodegraph.api.paths\n"
     code += "print([n for n in ('torch', 'safetensors', 'numpy') if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+# ---- GGUF, and what LoRAs say ----
+
+
+def gguf_file(path: Path, *names: str) -> Path:
+    """A GGUF file as its own package writes it; every tensor is [64, 32] in blocks of 8 bits."""
+    writer = gguf.GGUFWriter(path, "sd1")
+    for name in names:
+        writer.add_tensor(name, np.zeros((64, 34), np.uint8), raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_gguf_files_are_listed_found_and_read_whole(tmp_path: Path) -> None:
+    gguf_file(tmp_path / "bare.gguf", "double_blocks.0.img_attn.qkv.weight")
+    gguf_file(
+        tmp_path / "whole.gguf", "model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.x", "cond_stage_model.y"
+    )
+    bare, whole = list_models([tmp_path])
+    assert (bare.name, bare.kind, bare.family) == ("bare.gguf", "diffusion_model", "flux")
+    assert (whole.name, whole.kind) == ("whole.gguf", "checkpoint")
+    assert Roots(models=[tmp_path]).find_model("whole") == tmp_path / "whole.gguf"
+    assert verify_model(whole).problems == ()
+    cut = tmp_path / "whole.gguf"
+    cut.write_bytes(cut.read_bytes()[:-64])
+    assert "cut short" in (list_models([tmp_path])[1].trouble or "")
+    with pytest.raises(NodeError, match="cut short"):
+        Roots(models=[tmp_path]).find_model("whole.gguf")
+    cut.write_bytes(b"<html>")
+    assert "not a GGUF file" in (list_models([tmp_path])[1].trouble or "")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "family"),
+    [
+        ({"ss_base_model_version": "sdxl_base_v1-0"}, "sdxl"),
+        ({"ss_base_model_version": "sd_v1"}, "sd1"),
+        ({"modelspec.architecture": "flux-1-dev/lora"}, "flux"),
+        ({"modelspec.architecture": "stable-diffusion-v1/lora"}, "sd1"),
+        ({"ss_base_model_version": "another"}, None),
+        (None, None),
+    ],
+)
+def test_a_loras_metadata_tell_its_family_where_its_tensors_do_not(
+    tmp_path: Path, metadata: dict[str, str] | None, family: str | None
+) -> None:
+    save_file({"lora_unet_x.lora_down.weight": np.zeros((2, 3), np.float32)}, tmp_path / "x.safetensors", metadata)
+    (found,) = list_models([tmp_path])
+    assert (found.kind, found.family) == ("lora", family)

@@ -8,6 +8,7 @@ from nodegraph_nodes.diffusion.classes import class_label, unconditional
 from nodegraph_nodes.diffusion.control import apply_control, control_network, load_controlnet
 from nodegraph_nodes.diffusion.decode import decode
 from nodegraph_nodes.diffusion.denoise import begin_denoise, denoise, denoise_step, finish_denoise
+from nodegraph_nodes.diffusion.denoiser_file import denoiser_from_file
 from nodegraph_nodes.diffusion.distance import perceptual_distance
 from nodegraph_nodes.diffusion.encode import encode
 from nodegraph_nodes.diffusion.guidance import guidance
@@ -22,6 +23,7 @@ from nodegraph_nodes.diffusion.image_prompt import (
 )
 from nodegraph_nodes.diffusion.inpaint import inpaint_guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
+from nodegraph_nodes.diffusion.lora import apply_lora
 from nodegraph_nodes.diffusion.masked import masked_content, masked_latent, unmasked_latent
 from nodegraph_nodes.diffusion.model import (
     autoencoder_network,
@@ -49,6 +51,7 @@ from nodegraph_nodes.diffusion.tune import tune_denoiser
 __all__ = [
     "apply_control",
     "apply_ip_adapter",
+    "apply_lora",
     "autoencoder_network",
     "begin_denoise",
     "blend_prompts",
@@ -62,6 +65,7 @@ __all__ = [
     "decode",
     "denoise",
     "denoise_step",
+    "denoiser_from_file",
     "denoiser_network",
     "encode",
     "encode_image_prompt",

@@ -26,7 +26,7 @@ from nodegraph_nodes.diffusion.families import (
     load_text_encoder,
 )
 from nodegraph_nodes.diffusion.families import load_autoencoder as load_autoencoder_network
-from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, Storage, TextEncoder
 
 PartPrecision = Annotated[Literal["same", "auto", "float32", "bfloat16", "float16"], Field(description="same: as precision.")]
 
@@ -41,15 +41,22 @@ class Model(NamedTuple):
 def load_model(
     model: Annotated[
         ModelFile[Literal["checkpoint"]],
-        Field(description="A model's name in the model folders: a diffusers folder, or a .safetensors file."),
+        Field(description="A model's name in the model folders: a diffusers folder, or a .safetensors or .gguf file."),
     ],
     precision: Annotated[Precision, Field(description="What networks compute in; auto is the device's best.")] = "auto",
     text_encoder_precision: PartPrecision = "same",
     autoencoder_precision: PartPrecision = "same",
+    storage: Annotated[
+        Storage,
+        Field(
+            description="How weights lie in memory: float8 and int8 take a quarter of float32, nf4 an eighth, and each rounds "
+            "them more. Steps take longer."
+        ),
+    ] = "as_stored",
 ) -> Model:
     """Read what a model is: its three networks as recipes. The weights stay on disk until a node needs them."""
     try:
-        denoiser, text_encoder, autoencoder = describe_model(model.path, model.digest, precision)
+        denoiser, text_encoder, autoencoder = describe_model(model.path, model.digest, precision, storage)
     except ModelError as error:
         raise NodeError(f"The model {model.name!r} cannot be used: {error.problem}", socket="model") from None
     if text_encoder_precision != "same":

@@ -4,13 +4,17 @@
 `load_autoencoder` turn recipes into networks.
 """
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
+from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, Storage, TextEncoder
 
+from . import ldm_names
 from .adapting import adapt, base_of
+from .assemble import loading
 from .classes import Classes, told_class, told_nothing
 from .control import describe_control, load_control
 from .dit import DIT
@@ -35,7 +39,7 @@ from .sd1 import SD1
 from .sd2 import SD2
 from .sd3 import SD3
 from .sdxl import SDXL, SDXL_REFINER
-from .source import ModelSource
+from .source import GGUF, ModelSource, read_header
 from .starter import STARTER
 
 FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD2, SDXL, SDXL_REFINER, SD3, FLUX, LDM, DIT)
@@ -49,12 +53,21 @@ def recognise(path: str | Path, digest: str) -> Family:
     for family in FAMILIES:
         if family.recognise(source):
             return family
+    if source.path.suffix == GGUF and any(name.startswith(ldm_names.UNET) for name in read_header(source.path)):
+        raise ModelError(
+            str(path),
+            "this GGUF file holds the denoising network alone, without a text encoder and an autoencoder. Load a whole model "
+            "of its family, and put this file in place of its denoiser with diffusion/denoiser_from_file.",
+        )
     raise UnknownModel(str(path), [family.sought for family in FAMILIES], what_it_is(source))
 
 
-def describe_model(path: str | Path, digest: str, precision: Precision = "auto") -> Recipes:
+def describe_model(path: str | Path, digest: str, precision: Precision = "auto", storage: Storage = "as_stored") -> Recipes:
     """The recipes of a model on disk, from its configs and headers alone. digest: of its content. Raises ModelError."""
-    return recognise(path, digest).describe(ModelSource(Path(path), digest), precision)
+    found = recognise(path, digest).describe(ModelSource(Path(path), digest), precision)
+    return found._replace(
+        denoiser=replace(found.denoiser, storage=storage), text_encoder=replace(found.text_encoder, storage=storage)
+    )
 
 
 def latents_of(family: str) -> str:
@@ -65,7 +78,8 @@ def latents_of(family: str) -> str:
 def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
     """The network of a recipe, on the device. Raises ModelError."""
     dtype = compute_dtype(recipe.precision, device)
-    network = _family_of(recipe).load_denoiser(base_of(recipe), torch.device(device), dtype)
+    with loading(recipe.storage):
+        network = _family_of(recipe).load_denoiser(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
     return network
 
@@ -73,9 +87,19 @@ def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoise
 def load_text_encoder(recipe: TextEncoder, device: torch.device | str) -> LoadedTextEncoder:
     """The network and tokenizer of a recipe, on the device. Raises ModelError."""
     dtype = compute_dtype(recipe.precision, device)
-    network = _family_of(recipe).load_text_encoder(base_of(recipe), torch.device(device), dtype)
+    with loading(recipe.storage):
+        network = _family_of(recipe).load_text_encoder(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
     return network
+
+
+def outline(recipe: Denoiser | TextEncoder) -> Any:
+    """The network of a recipe without its weights: what layers it has. Only headers are read. Raises ModelError."""
+    family, meta = _family_of(recipe), torch.device("meta")
+    with loading(outline=True):
+        if isinstance(recipe, Denoiser):
+            return family.load_denoiser(base_of(recipe), meta, torch.float32)
+        return family.load_text_encoder(base_of(recipe), meta, torch.float32)
 
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedAutoencoder:
@@ -134,6 +158,7 @@ __all__ = [
     "load_control",
     "load_denoiser",
     "load_text_encoder",
+    "outline",
     "place",
     "recognise",
     "take_off",

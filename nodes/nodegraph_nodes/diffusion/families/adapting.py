@@ -9,6 +9,7 @@ from .clip import ClipTextEncoder
 from .compiling import set_compiled
 from .errors import ModelError
 from .learned_words import read_words
+from .lora import denoiser_index, text_index, wear
 from .starter import MiniLMTextEncoder
 from .wrapping import set_wrap
 
@@ -35,10 +36,12 @@ def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
                 "a transformer knows where the picture's borders are, so its pictures cannot be seamless; tiles that wrap can: "
                 "link diffusion/tile_denoiser after diffusion/seamless.",
             )
+    if not isinstance(recipe, Autoencoder):
+        otherwise = wear(network, recipe.patches, text_index if isinstance(recipe, TextEncoder) else denoiser_index)
+        if otherwise and isinstance(recipe, Denoiser):
+            set_compiled(network.module, "off")  # what was compiled knows nothing of what layers add now
     if isinstance(recipe, Denoiser):
         set_compiled(network.module, recipe.compiled)
-    if not isinstance(recipe, Autoencoder) and recipe.patches:
-        raise ModelError(recipe.path, "patches (LoRA and the like) are not supported yet; remove them from the recipe.")
     if isinstance(recipe, TextEncoder):
         _leave_out(network, recipe)
         _learn(network, recipe)

@@ -37,6 +37,11 @@ def take_off(network: Any) -> None:
     network.to("cpu")
 
 
+def is_streamed(module: nn.Module) -> bool:
+    """Whether a network's blocks are streamed through its device; their weights must then stay as they are."""
+    return _STREAMED in module.__dict__
+
+
 _STREAMED = "_nodegraph_streamed"
 
 

@@ -1,8 +1,8 @@
-"""A model on disk, looked at without loading it: a diffusers-style folder or one .safetensors file.
+"""A model on disk, looked at without loading it: a diffusers-style folder, or one .safetensors or .gguf file.
 
-Only safetensors is ever read: its header is plain JSON, and nothing in it can run. Pickles (.ckpt, .bin, .pt) are
-refused. Format: 8 bytes little-endian header length, JSON header, tensor bytes
-(https://github.com/huggingface/safetensors).
+Only formats that cannot run code are read; pickles (.ckpt, .bin, .pt) are refused. safetensors: 8 bytes little-endian header
+length, JSON header, tensor bytes (https://github.com/huggingface/safetensors). Weights that are stored small (int8 or float8
+with scales, GGUF's blocks) come as `storage.Packed` tensors.
 """
 
 import json
@@ -14,14 +14,21 @@ from typing import Any, NamedTuple
 from safetensors import safe_open
 from torch import Tensor
 
+from nodegraph import NodeError
+from nodegraph.sdk.gguf import GgufHeader, read_gguf_header
+
 from .errors import BrokenModel, MissingTensors
+from .storage import FLOAT8_DTYPES, float8, int8, read_gguf_tensors
 
 _LARGEST_HEADER_BYTES = 100_000_000  # the format's own limit
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+GGUF = ".gguf"
+_UNET_PREFIX = "model.diffusion_model."
+_UNET_BEGINNINGS = ("input_blocks.", "double_blocks.", "joint_blocks.")
 
 
 class TensorInfo(NamedTuple):
-    """One entry of a safetensors header. dtype is the format's own word: F32, BF16, I8 ..."""
+    """One entry of a header. dtype is the format's own word: F32, BF16, I8, Q4_K ..."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -98,7 +105,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> dict[str, TensorInfo]:
-    """The names, dtypes and shapes in a safetensors file, without its tensors. Raises BrokenModel if it is damaged."""
+    """The names, dtypes and shapes in a file, without its tensors. Raises BrokenModel if it is damaged.
+
+    A GGUF file that holds one network has its names without the prefix that they have in a whole checkpoint; it is put back.
+    """
+    if path.suffix == GGUF:
+        return {name: TensorInfo(t.kind, t.shape) for name, t in _gguf(path)[1].items()}
     if path.suffix in _PICKLES:
         raise BrokenModel(str(path), "a pickle could run code when opened; only .safetensors is read.")
     try:
@@ -134,11 +146,51 @@ def read_metadata(path: Path) -> dict[str, str]:
 def read_tensors(path: Path, names: Mapping[str, str] | None = None, *, network: str = "network") -> dict[str, Tensor]:
     """Tensors of a safetensors file, mapped from the file (read when touched). Raises BrokenModel, MissingTensors.
 
-    names: {name to return: name in the file}; None reads all under their own names.
+    names: {name to return: name in the file}; None reads all under their own names. Quantised weights come with their scales
+    in them; who asks for those by name gets both as they are stored.
     """
     present = read_header(path)
+    every = names is None
     names = {name: name for name in present} if names is None else names
     if missing := [stored for stored in dict.fromkeys(names.values()) if stored not in present]:
         raise MissingTensors(str(path), network, missing)
+    if path.suffix == GGUF:
+        header, tensors = _gguf(path)
+        return read_gguf_tensors(path, header._replace(tensors=tensors), names)
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(stored) for name, stored in names.items()}
+        scales = {name: scale for name in names.values() if (scale := _scale_of(name, present))}
+        asked = set() if every else set(names.values())
+        scales = {name: scale for name, scale in scales.items() if scale not in asked}
+        passed = set(scales.values())
+        return {
+            name: _scaled(file.get_tensor(stored), file.get_tensor(scales[stored]) if stored in scales else None)
+            for name, stored in names.items()
+            if stored not in passed
+        }
+
+
+def _scale_of(name: str, present: Mapping[str, TensorInfo]) -> str | None:
+    """The tensor that holds the scales of a quantised one."""
+    if present[name].dtype not in ("I8", "F8_E4M3", "F8_E5M2"):
+        return None
+    stem = name.removesuffix("weight")
+    return next((s for s in (f"{name}.scale", f"{name}_scale", f"{stem}scale_weight") if s in present), None)
+
+
+def _scaled(tensor: Tensor, scale: Tensor | None) -> Tensor:
+    """A tensor that is packed if it is quantised. float8 without a scale stays a plain tensor."""
+    if scale is None:
+        return tensor
+    return float8(tensor, scale) if tensor.dtype in FLOAT8_DTYPES else int8(tensor, scale)
+
+
+def _gguf(path: Path) -> tuple[GgufHeader, dict[str, Any]]:
+    """A GGUF file's header, and its tensors by the names of a whole checkpoint. Raises BrokenModel."""
+    try:
+        header = read_gguf_header(path)
+    except NodeError as error:
+        raise BrokenModel(str(path), str(error)) from None
+    except OSError as error:
+        raise BrokenModel(str(path), f"cannot be opened ({error.strerror}).") from error
+    bare = any(name.startswith(_UNET_BEGINNINGS) for name in header.tensors)
+    return header, {(_UNET_PREFIX + name if bare else name): tensor for name, tensor in header.tensors.items()}

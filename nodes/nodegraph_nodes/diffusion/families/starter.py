@@ -33,7 +33,6 @@ from .errors import BrokenModel
 from .family import Family, Recipes
 from .loaded import module_bytes
 from .networks import KLAutoencoder, UNetDenoiser
-from .quantised import dequantise
 from .source import ModelSource, read_header, read_json, read_tensors
 
 NAME = "starter"
@@ -108,7 +107,7 @@ def _load(network: Any, recipe: Denoiser | Autoencoder, folder: str, names: tupl
     """A diffusers network from its folder in the model."""
     source = ModelSource(Path(recipe.path), recipe.digest)
     config = source.json(f"{folder}/config.json")
-    tensors = dequantise(read_tensors(source.weights(folder, *names)))
+    tensors = read_tensors(source.weights(folder, *names))
     return fill(skeleton(lambda: network.from_config(config)), tensors, recipe.path, folder, dtype)
 
 
@@ -200,7 +199,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     source = ModelSource(Path(recipe.path), recipe.digest)
     folder = source.path / "text_encoder"
     config = BertConfig(**read_json(folder / "config.json"))
-    tensors = dequantise(read_tensors(source.weights("text_encoder", *_TEXT_WEIGHTS)))
+    tensors = read_tensors(source.weights("text_encoder", *_TEXT_WEIGHTS))
     model = skeleton(lambda: BertModel(config, add_pooling_layer=False))
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     length = int(source.json(_CARD).get("text_length", _DEFAULT_TEXT_LENGTH))
