@@ -18,6 +18,7 @@ from nodegraph_nodes.types import Precision
 from .errors import BrokenModel, ModelError
 from .family import Recipes
 from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
+from .storage import FLOAT8_DTYPES
 
 _STEMS = ("diffusion_pytorch_model", "model")
 
@@ -81,27 +82,20 @@ def _weight_files(folder: Path) -> list[Path]:
 def read_pieces(path: Path, pieces: Mapping[str, Piece] | None = None, *, network: str = "network") -> dict[str, Tensor]:
     """{name: tensor} of a file, mapped from it as far as possible; None reads all under their own names.
 
-    8-bit floats that come with a `scale_weight` are float32. Raises BrokenModel, MissingTensors.
+    What is stored small stays so, but where halves change places. Raises BrokenModel, MissingTensors.
     """
-    present = read_header(path)
-    pieces = {name: Piece(name) for name in present} if pieces is None else pieces
-    wanted = sorted({piece.name for piece in pieces.values()})
-    scales = {name: scale for name in wanted if (scale := _scale_of(name, present))}
-    stored = read_tensors(path, {name: name for name in (*wanted, *scales.values())}, network=network)
-    scaled = {name: stored[name].float() * stored[scale].float() for name, scale in scales.items()}
-    return {name: _cut(scaled.get(piece.name, stored[piece.name]), piece) for name, piece in pieces.items()}
-
-
-def _scale_of(name: str, present: Mapping[str, TensorInfo]) -> str | None:
-    scale = f"{name.removesuffix('weight')}scale_weight"
-    is_scaled = name in present and present[name].dtype.startswith("F8") and scale in present
-    return scale if is_scaled else None
+    if pieces is None:
+        return read_tensors(path, network=network)
+    tensors = read_tensors(path, {name: piece.name for name, piece in pieces.items()}, network=network)
+    return {name: _cut(tensor, pieces[name]) for name, tensor in tensors.items()}
 
 
 def _cut(tensor: Tensor, piece: Piece) -> Tensor:
     if piece.rows is not None:
         tensor = tensor[piece.rows[0] : piece.rows[1]]
-    return torch.cat(tensor.chunk(2)[::-1]) if piece.swapped else tensor
+    if not piece.swapped:
+        return tensor
+    return torch.cat([half.float() if half.dtype in FLOAT8_DTYPES else half for half in tensor.chunk(2)[::-1]])
 
 
 def reads(describe: Callable[[ModelSource, Precision], Recipes]) -> Callable[[ModelSource, Precision], Recipes]:

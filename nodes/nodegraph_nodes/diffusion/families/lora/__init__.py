@@ -6,7 +6,7 @@ network and takes them off again.
 
 from .describing import Fit, fit, lora_family, told_family
 from .reading import LoraFile, LoraLayer, UnsupportedLora, read_lora, read_names
-from .targets import denoiser_index, text_index
+from .targets import denoiser_index, filled_modules, text_index
 from .wearing import wear
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "LoraLayer",
     "UnsupportedLora",
     "denoiser_index",
+    "filled_modules",
     "fit",
     "lora_family",
     "read_lora",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from nodegraph_nodes.diffusion.families import ldm_names
+from nodegraph_nodes.diffusion.families import flux_names, ldm_names, sd3_names
 
 from .reading import Component
 
@@ -115,5 +115,9 @@ def _in_unet(name: str, config: Any) -> Piece:
     return ldm_names.unet_name(name, config).removeprefix(ldm_names.UNET), None, False
 
 
-_ORIGINAL: dict[str, Callable[[str, Any], Piece]] = {"UNet2DConditionModel": _in_unet}
+_ORIGINAL: dict[str, Callable[[str, Any], Piece]] = {
+    "UNet2DConditionModel": _in_unet,
+    "FluxTransformer2DModel": lambda name, config: flux_names.piece(name, config, ""),
+    "SD3Transformer2DModel": lambda name, config: sd3_names.piece(name, config, ""),
+}
 """By diffusers' class: (a weight's name, config) -> its name in the original layout, and which part of that it is."""
