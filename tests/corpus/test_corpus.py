@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from corpus.record import digest, files, node_types, read
+from corpus.record import digest, files, node_types, opens_as_before, read
 from nodegraph import InvalidWorkflow, Session, load
 from nodegraph.graph import dump_document, parse_document, validate
 from nodegraph.graph.document import to_json
@@ -73,3 +73,12 @@ def test_every_recorded_version_of_a_node_type_can_still_be_opened() -> None:
         spec = catalog.nodes.get(type_id)
         today = spec is not None and spec.version == int(version)
         assert today or (type_id, int(version)) in catalog.migrations, f"{name} leads nowhere"
+
+
+def test_a_version_may_get_inputs_that_can_be_left_out_and_nothing_else() -> None:
+    recorded = {"inputs": {"image": "Image", "size": "int ="}, "outputs": {"image": "Image"}}
+    more = {"inputs": {**recorded["inputs"], "seed": "int ="}, "outputs": {**recorded["outputs"], "mask": "Mask"}}
+    assert opens_as_before(recorded, more)
+    assert not opens_as_before(more, recorded)
+    assert not opens_as_before(recorded, {**recorded, "inputs": {**recorded["inputs"], "mask": "Mask"}})
+    assert not opens_as_before(recorded, {**recorded, "inputs": {**recorded["inputs"], "size": "int"}})
