@@ -7,7 +7,7 @@ so it runs in every step; an adapter looks at the picture alone.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +17,9 @@ from nodegraph_nodes.types import ControlNet, Precision
 from .assemble import fill, skeleton
 from .control_names import adapter_config, adapter_names, controlnet_config, controlnet_family, controlnet_names
 from .errors import BrokenModel, ModelError
-from .loaded import LoadedControl, Prompts, Residuals, module_bytes
+from .loaded import LoadedControl, Prompts, Residuals
 from .networks import added_conditions, for_inference
+from .on_device import OnDevice
 from .precision import compute_dtype
 from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
 
@@ -127,29 +128,15 @@ def _as_wanted(tensor: Tensor, wanted: Tensor) -> Tensor:
     return tensor.view(wanted.shape) if same and tensor.shape[:2] == wanted.shape[:2] else tensor
 
 
-class ControlNetwork:
+class ControlNetwork(OnDevice):
     """A diffusers ControlNetModel."""
 
     def __init__(self, recipe: ControlNet, network: Any) -> None:
         self.family = recipe.family
-        self.network = for_inference(network)
+        super().__init__(for_inference(network))
         self._downscale = 2 ** (len(network.config.conditioning_embedding_out_channels) - 1)
         self.positive_only = bool(network.config.global_pool_conditions)
         network.register_to_config(global_pool_conditions=False)  # pooled below, at the residuals' full size
-        self._place = next(network.parameters())
-
-    @property
-    def module(self) -> Any:
-        return self.network
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.network)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.network.to(device)
-        self._place = next(self.network.parameters())
-        return self
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
         return height * self._downscale, width * self._downscale
@@ -158,13 +145,13 @@ class ControlNetwork:
     def residuals(
         self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, negative: Sequence[bool], pictures: Tensor
     ) -> Residuals:
-        place = self._place
-        down, mid = self.network(
+        place = self.place
+        down, mid = self.module(
             x.to(place),
             torch.tensor(timesteps, device=place.device, dtype=torch.float32),
             prompts.states.to(place),
-            controlnet_cond=_with_channels(pictures, self.network.config.conditioning_channels).to(place),
-            added_cond_kwargs=added_conditions(self.network.config, self._downscale, x, prompts, negative, place),
+            controlnet_cond=_with_channels(pictures, self.module.config.conditioning_channels).to(place),
+            added_cond_kwargs=added_conditions(self.module.config, self._downscale, x, prompts, negative, place),
             return_dict=False,
         )
         if self.positive_only:
@@ -172,32 +159,18 @@ class ControlNetwork:
         return Residuals(tuple(each.float() for each in down), mid.float())
 
 
-class AdapterNetwork:
+class AdapterNetwork(OnDevice):
     """A diffusers T2IAdapter."""
 
     positive_only = False
 
     def __init__(self, recipe: ControlNet, network: Any) -> None:
         self.family = recipe.family
-        self.network = for_inference(network)
+        super().__init__(for_inference(network))
         config = network.config
         self._multiple = config.downscale_factor
         # One for XL speaks first to the level below the top one.
         self._downscale = config.downscale_factor // (2 if config.adapter_type == "full_adapter_xl" else 1)
-        self._place = next(network.parameters())
-
-    @property
-    def module(self) -> Any:
-        return self.network
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.network)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.network.to(device)
-        self._place = next(self.network.parameters())
-        return self
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
         """Rounded up to what can be unshuffled, as the U-Net rounds up where it halves."""
@@ -207,8 +180,8 @@ class AdapterNetwork:
     def residuals(
         self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, negative: Sequence[bool], pictures: Tensor
     ) -> Residuals:
-        pictures = _with_channels(pictures, self.network.config.in_channels)
-        return Residuals(inside=tuple(each.float() for each in self.network(pictures.to(self._place))))
+        pictures = _with_channels(pictures, self.module.config.in_channels)
+        return Residuals(inside=tuple(each.float() for each in self.module(pictures.to(self.place))))
 
 
 def _with_channels(pictures: Tensor, channels: int) -> Tensor:

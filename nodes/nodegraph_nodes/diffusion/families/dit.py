@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -14,8 +14,9 @@ from .classes import LABEL, Classes, label_names
 from .errors import NotPrompted
 from .family import Family, Recipes
 from .flow_parts import load_vae, plain_preview
-from .loaded import Hints, Prompts, module_bytes
+from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
+from .on_device import OnDevice
 from .parts import check_part, part_config, part_tensors, reads
 from .scheduler_config import prediction_of, process_of
 from .source import ModelSource
@@ -84,33 +85,19 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
     return DiTDenoiser(recipe, transformer).to(device)
 
 
-class DiTDenoiser:
+class DiTDenoiser(OnDevice):
     """A diffusers DiTTransformer2DModel; the variance that it may predict beside the noise is not used, as in diffusers."""
 
     def __init__(self, recipe: Denoiser, transformer: Any) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
-        self.transformer = transformer.eval().requires_grad_(False)
-        self._place = next(transformer.parameters())
-
-    @property
-    def module(self) -> Any:
-        return self.transformer
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.transformer)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.transformer.to(device)
-        self._place = next(self.transformer.parameters())
-        return self
+        super().__init__(transformer)
 
     @torch.no_grad()
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, n, n] at one timestep per item -> the network's raw output [B, C, n, n] float32."""
-        place = self._place
-        output = self.transformer(
+        place = self.place
+        output = self.module(
             x.to(place),
             timestep=torch.tensor(timesteps, device=place.device, dtype=torch.float32),
             class_labels=prompts.extra[LABEL].to(place.device),

@@ -6,7 +6,7 @@ file may be the transformer alone; what it lacks is looked for in the folder bes
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ from .errors import BrokenModel
 from .family import Family, Recipes
 from .flow_parts import flow_process, load_vae, plain_preview, vae_config
 from .joint_text import CLIP_L, CLIP_L_PREFIX, FluxTextEncoder, load_clip, load_t5
-from .loaded import Hints, Prompts, module_bytes
+from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
+from .on_device import OnDevice
 from .parts import absent, check_part, part_config, part_tensors, prefix_of, read_pieces, reads
 from .source import ModelSource, read_header
 
@@ -114,41 +115,27 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
     return FluxDenoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype)).to(device)
 
 
-class FluxDenoiser:
+class FluxDenoiser(OnDevice):
     """A diffusers FluxTransformer2DModel. A network distilled from a guided one (dev) is told the scale `Hints.distilled`."""
 
     def __init__(self, recipe: Denoiser, transformer: Any) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
-        self.transformer = transformer.eval().requires_grad_(False)
+        super().__init__(transformer)
         self._train_steps = recipe.process.train_steps
         self._is_distilled = bool(transformer.config.guidance_embeds)
-        self._place = next(transformer.parameters())
-
-    @property
-    def module(self) -> Any:
-        return self.transformer
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.transformer)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.transformer.to(device)
-        self._place = next(self.transformer.parameters())
-        return self
 
     @torch.no_grad()
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
-        place = self._place
+        place = self.place
         height, width = x.shape[2:]
         guidance = None
         if self._is_distilled:
             scales = (_DEFAULT_GUIDANCE,) * len(x) if hints is None else hints.distilled
             guidance = torch.tensor(scales, device=place.device, dtype=torch.float32)
         assert prompts.pooled is not None
-        output = self.transformer(
+        output = self.module(
             hidden_states=packed(x).to(place),
             timestep=torch.tensor(timesteps, device=place.device, dtype=torch.float32) / self._train_steps,
             guidance=guidance,

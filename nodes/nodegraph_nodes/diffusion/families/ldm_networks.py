@@ -10,44 +10,42 @@ from nodegraph_nodes.types import Conditioning, Denoiser
 
 from .classes import LABEL
 from .loaded import Hints, Prompts, module_bytes
+from .on_device import OnDevice
 
 _TEXT_LENGTH = 77
 
 
-class LDMDenoiser:
+class LDMDenoiser(OnDevice):
     """A diffusers UNet2DModel, or a UNet2DConditionModel, which attends: to a prompt, or to a row of `table` [rows, D]."""
 
     def __init__(self, recipe: Denoiser, unet: Any, *, attends: bool, table: Tensor | None = None) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
-        self.unet = unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        super().__init__(unet.to(memory_format=torch.channels_last))
         self._attends = attends
         self._labelled = getattr(unet, "class_embedding", None) is not None
         self._table = table
-        self._place = next(unet.parameters())
-
-    @property
-    def module(self) -> Any:
-        return self.unet
 
     @property
     def nbytes(self) -> int:
-        return module_bytes(self.unet) + (0 if self._table is None else self._table.nbytes)
+        return super().nbytes + (0 if self._table is None else self._table.nbytes)
 
     def to(self, device: torch.device | str) -> Self:
-        self.unet.to(device)
         self._table = None if self._table is None else self._table.to(device)
-        self._place = next(self.unet.parameters())
-        return self
+        return super().to(device)
+
+    def streams_on(self, device: torch.device) -> None:
+        self._table = None if self._table is None else self._table.to(device)
+        super().streams_on(device)
 
     @torch.no_grad()
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
-        place, label = self._place, prompts.extra.get(LABEL)
+        place, label = self.place, prompts.extra.get(LABEL)
         states = prompts.states.to(place) if prompts.states.numel() else None
         if self._table is not None and label is not None:
             states = self._table[label.to(place.device)][:, None]  # [B, 1, D]
-        output = self.unet(
+        output = self.module(
             x.to(place),
             torch.tensor(timesteps, device=place.device, dtype=torch.float32),
             **({"encoder_hidden_states": states} if self._attends else {}),

@@ -4,7 +4,7 @@ Results are contiguous, so that a value which was stored and read back computes 
 """
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,13 +12,14 @@ from torch import Tensor
 from nodegraph_nodes.types import Autoencoder, Denoiser
 
 from .attention import cross_attentions, steered
-from .loaded import Hints, Prompts, module_bytes
+from .loaded import Hints, Prompts
+from .on_device import OnDevice
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5
 """What SDXL's refiner is told of a picture's beauty (0 to 10) where the prompt says nothing: diffusers' defaults."""
 
 
-class UNetDenoiser:
+class UNetDenoiser(OnDevice):
     """A diffusers UNet2DConditionModel.
 
     Where it has a class embedding, that receives the pooled prompt. SDXL's is also told sizes (Podell et al. 2023, section
@@ -28,39 +29,21 @@ class UNetDenoiser:
     def __init__(self, recipe: Denoiser, unet: Any) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
-        self.unet = for_inference(unet)
+        super().__init__(for_inference(unet))
         self._takes_pooled = unet.config.class_embed_type is not None
-        self._place: Tensor = next(unet.parameters())  # diffusers' own .dtype and .device cost 2 ms a call
         self._downscale = recipe.downscale
         self.cross_attentions = cross_attentions(unet)
-
-    @property
-    def module(self) -> Any:
-        return self.unet
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.unet)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.unet.to(device)
-        self._place = next(self.unet.parameters())
-        return self
-
-    def streams_on(self, device: torch.device) -> None:
-        """Compute there from now on, though some of the weights lie elsewhere between two uses."""
-        self._place = torch.empty(0, device=device, dtype=self._place.dtype)
 
     @torch.no_grad()
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
-        place = self._place
+        place = self.place
         if hints is not None and hints.concat is not None:
             x = torch.cat([x, hints.concat.to(x)], 1)
         negative = () if hints is None else hints.negative
-        added = added_conditions(self.unet.config, self._downscale, x, prompts, negative, place)
+        added = added_conditions(self.module.config, self._downscale, x, prompts, negative, place)
         with steered(self.cross_attentions, hints, prompts.states.to(place), x):
-            output = self.unet(
+            output = self.module(
                 x.to(place),
                 torch.tensor(timesteps, device=place.device, dtype=torch.float32),
                 prompts.states.to(place),
@@ -119,33 +102,21 @@ def _residuals(hints: Hints | None, place: Tensor) -> dict[str, Any]:
     return taken
 
 
-class KLAutoencoder:
+class KLAutoencoder(OnDevice):
     """A diffusers AutoencoderKL. Normalised latents are (raw - shift) * scale; pixels inside are -1..1."""
 
     def __init__(self, recipe: Autoencoder, vae: Any) -> None:
         self.family = recipe.family
-        self.vae = for_inference(vae)
+        super().__init__(for_inference(vae))
         self.shift = recipe.shift
         self.scale = recipe.scale
         self.downscale = recipe.downscale
 
-    @property
-    def module(self) -> Any:
-        return self.vae
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.vae)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.vae.to(device)
-        return self
-
     @torch.no_grad()
     def decode(self, samples: Tensor) -> Tensor:
         """Normalised latents [B, C, h, w] -> pixels [B, H, W, 3] float32, 0..1."""
-        raw = (samples / self.scale + self.shift).to(self.vae.device, self.vae.dtype)
-        pixels = self.vae.decode(raw, return_dict=False)[0].float()
+        raw = (samples / self.scale + self.shift).to(self.place)
+        pixels = self.module.decode(raw, return_dict=False)[0].float()
         return (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).contiguous()  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -160,8 +131,8 @@ class KLAutoencoder:
                 f"This autoencoder takes RGB pictures whose sides are multiples of {self.downscale}, "
                 f"but got {width} x {height} with {pixels.shape[3]} channels; crop or resize it first."
             )
-        x = (pixels.permute(0, 3, 1, 2) * 2 - 1).to(self.vae.device, self.vae.dtype)
-        posterior = self.vae.encode(x, return_dict=False)[0]
+        x = (pixels.permute(0, 3, 1, 2) * 2 - 1).to(self.place)
+        posterior = self.module.encode(x, return_dict=False)[0]
         raw = posterior.mean.float()
         if noise is not None:
             raw = raw + posterior.std.float() * noise.to(raw)

@@ -6,7 +6,7 @@ its states are zeros, as in diffusers: the model works, and follows long prompts
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ from .errors import BrokenModel
 from .family import Family, Recipes
 from .flow_parts import flow_process, load_vae, plain_preview, vae_config
 from .joint_text import CLIP_G, CLIP_G_PREFIX, CLIP_L, CLIP_L_PREFIX, SD3TextEncoder, load_clip, load_t5
-from .loaded import Hints, Prompts, module_bytes
+from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
+from .on_device import OnDevice
 from .parts import check_part, part_config, part_tensors, prefix_of, read_pieces, reads
 from .source import ModelSource, read_header
 
@@ -103,34 +104,20 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
     return SD3Denoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype)).to(device)
 
 
-class SD3Denoiser:
+class SD3Denoiser(OnDevice):
     """A diffusers SD3Transformer2DModel; it is told 1000 t."""
 
     def __init__(self, recipe: Denoiser, transformer: Any) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
-        self.transformer = transformer.eval().requires_grad_(False)
-        self._place = next(transformer.parameters())
-
-    @property
-    def module(self) -> Any:
-        return self.transformer
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.transformer)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.transformer.to(device)
-        self._place = next(self.transformer.parameters())
-        return self
+        super().__init__(transformer)
 
     @torch.no_grad()
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
-        place = self._place
+        place = self.place
         assert prompts.pooled is not None
-        output = self.transformer(
+        output = self.module(
             hidden_states=x.to(place),
             timestep=torch.tensor(timesteps, device=place.device, dtype=torch.float32),
             encoder_hidden_states=prompts.states.to(place),
