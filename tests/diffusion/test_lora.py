@@ -250,7 +250,7 @@ def test_loha_and_lokr_change_weights_as_peft_does(folder, tmp_path, config, tuc
     save_file(tensors, tmp_path / "x.safetensors")
     merged = adapted.merge_and_unload().state_dict()
     recipe = describe_model(folder / "model", "digest").denoiser
-    ours = load_denoiser(replace(recipe, patches=(lora(tmp_path / "x.safetensors"),)), "cpu").unet.state_dict()
+    ours = load_denoiser(replace(recipe, patches=(lora(tmp_path / "x.safetensors"),)), "cpu").module.state_dict()
     assert max(differs(ours[name], merged[name]) for name in plain) < 1e-5
     assert max(differs(plain[name], merged[name]) for name in plain) > 0.01
 
@@ -275,7 +275,7 @@ def test_a_tucker_core_lies_between_down_and_up(tmp_path):
 def snapshot(network: Any) -> dict[str, Tensor]:
     return {
         name: tensor.clone()
-        for name, tensor in (network.unet if hasattr(network, "unet") else network.model).state_dict().items()
+        for name, tensor in (network.module if hasattr(network, "place") else network.model).state_dict().items()
     }
 
 
@@ -297,7 +297,7 @@ def test_what_was_put_on_comes_off_without_a_trace(folder, files, other_files, m
     for recipe, load in ((recipes.denoiser, load_denoiser), (recipes.text_encoder, load_text_encoder)):
         fresh = snapshot(load(recipe, "cpu"))
         network = load(recipe, "cpu")
-        strides = {name: t.stride() for name, t in network.unet.named_parameters()} if recipe is recipes.denoiser else {}
+        strides = {name: t.stride() for name, t in network.module.named_parameters()} if recipe is recipes.denoiser else {}
         order = random.Random(4)
         for _ in range(12):
             patches = order.choice(choices)
@@ -307,7 +307,7 @@ def test_what_was_put_on_comes_off_without_a_trace(folder, files, other_files, m
             assert same(snapshot(network), snapshot(load(replace(recipe, patches=patches), "cpu")))
         adapt(network, recipe)
         assert same(snapshot(network), fresh)
-        assert not strides or strides == {name: t.stride() for name, t in network.unet.named_parameters()}
+        assert not strides or strides == {name: t.stride() for name, t in network.module.named_parameters()}
 
 
 def test_subtracting_instead_would_leave_a_trace(folder, files):
@@ -315,7 +315,7 @@ def test_subtracting_instead_would_leave_a_trace(folder, files):
     network = load_denoiser(describe_model(folder / "model", "digest").denoiser, "cpu")
     file = read_lora(files["kohya"])
     layer = next(layer for layer in file.layers if layer.component == "denoiser" and layer.layer.endswith("attn2_to_k"))
-    weight = network.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn2.to_k.weight
+    weight = network.module.down_blocks[0].attentions[0].transformer_blocks[0].attn2.to_k.weight
     matrix = change_of(file, layer).matrix(tuple(weight.shape))
     assert not torch.equal(weight + matrix - matrix, weight)
 
