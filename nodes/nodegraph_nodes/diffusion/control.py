@@ -10,6 +10,8 @@ from pydantic import Field
 
 from nodegraph import ModelFile, NodeError, Problem, loader, node
 from nodegraph_nodes.diffusion.families import LoadedControl, ModelError, describe_control, load_control
+from nodegraph_nodes.diffusion.families.kinds import CONTROLNET, T2I_ADAPTER
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Balance, Control, ControlNet, Fit, Guidance, Image, Mask, Precision
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -35,7 +37,7 @@ def load_controlnet(
     try:
         return describe_control(model.path, model.digest, precision)
     except ModelError as error:
-        raise NodeError(f"The control network {model.name!r} cannot be used: {error.problem}", socket="model") from None
+        raise unfit(model, "control network", error, CONTROLNET, T2I_ADAPTER) from None
 
 
 @node(category="diffusion/control", check=_range_is_ordered)

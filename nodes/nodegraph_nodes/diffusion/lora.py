@@ -10,6 +10,7 @@ from pydantic import Field
 from nodegraph import Context, Curve, ModelFile, NodeError, Problem, node
 from nodegraph.sdk.curve import check_curve
 from nodegraph_nodes.diffusion.families import ModelError, outline
+from nodegraph_nodes.diffusion.families.kinds import LORA
 from nodegraph_nodes.diffusion.families.lora import (
     Fit,
     LoraFile,
@@ -20,6 +21,7 @@ from nodegraph_nodes.diffusion.families.lora import (
     text_index,
     told_family,
 )
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Denoiser, Lora, TextEncoder
 
 _TEXT = ("text", "text_2", "text_3")
@@ -63,7 +65,7 @@ def apply_lora(
         found = fit(file, denoiser_index(outline(denoiser)), ("denoiser",))
         told = fit(file, text_index(outline(text_encoder)), _TEXT)
     except ModelError as error:
-        raise NodeError(f"The LoRA {lora.name!r} cannot be used: {error.problem}", socket="lora") from None
+        raise unfit(lora, "LoRA", error, LORA, socket="lora") from None
     if not found.fitting + told.fitting:
         raise NodeError(
             f"Nothing in the LoRA {lora.name!r} fits this model.",

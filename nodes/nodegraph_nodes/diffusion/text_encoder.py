@@ -9,7 +9,9 @@ from pydantic import Field
 
 from nodegraph import ModelFile, NodeError, node
 from nodegraph_nodes.diffusion.families import ModelError
+from nodegraph_nodes.diffusion.families.kinds import EMBEDDING
 from nodegraph_nodes.diffusion.families.learned_words import check_layout
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Embedding, TextEncoder
 
 
@@ -30,7 +32,7 @@ def load_embedding(
     try:
         check_layout(embedding.path)
     except ModelError as error:
-        raise NodeError(f"{embedding.name!r} cannot be used: {error.problem}", socket="embedding") from None
+        raise unfit(embedding, "embedding", error, EMBEDDING, socket="embedding") from None
     others = tuple(each for each in encoder.embeddings if each.name.casefold() != name.casefold())
     return replace(encoder, embeddings=(*others, Embedding(name, str(embedding.path), embedding.digest)))
 
