@@ -25,7 +25,7 @@ def _range_is_ordered(values: dict[str, object]) -> list[Problem]:
     return []
 
 
-@node(category="diffusion/control", output_name="controlnet")
+@node(title="Load ControlNet", category="diffusion/control", output_name="controlnet")
 def load_controlnet(
     model: Annotated[
         ModelFile[Literal["controlnet"]],
@@ -43,7 +43,7 @@ def load_controlnet(
 @node(category="diffusion/control", check=_range_is_ordered)
 def apply_control(
     guidance: Guidance,
-    controlnet: ControlNet,
+    controlnet: Annotated[ControlNet, Field(title="ControlNet")],
     image: Annotated[Image, Field(description="What the network reads: edges, depths, a pose, as it was trained on.")],
     strength: Annotated[float, Field(ge=0, le=10, description="How strongly the picture steers; 0 is off.")] = 1.0,
     start: Annotated[Share, Field(description="Share of the steps after which it begins to steer.")] = 0.0,

@@ -46,7 +46,7 @@ def load_image_encoder(
         raise unfit(model, "image encoder", error, IMAGE_ENCODER) from None
 
 
-@node(category="diffusion/model")
+@node(title="Load IP-Adapter", category="diffusion/model")
 def load_ip_adapter(
     model: Annotated[
         ModelFile[Literal["ip_adapter"]],
@@ -76,7 +76,7 @@ def encode_image_prompt(
     return network.encode(image, crop == "center")
 
 
-@node(category="diffusion/guidance", check=range_is_ordered)
+@node(title="Apply IP-Adapter", category="diffusion/guidance", check=range_is_ordered)
 def apply_ip_adapter(
     guidance: Guidance,
     adapter: ImageAdapter,

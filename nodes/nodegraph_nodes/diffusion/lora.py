@@ -43,12 +43,14 @@ def _is_a_curve(values: dict[str, object]) -> list[Problem]:
     return []
 
 
-@node(category="diffusion/model", check=_is_a_curve)
+@node(title="Apply LoRA", category="diffusion/model", check=_is_a_curve)
 def apply_lora(
     context: Context,
     denoiser: Denoiser,
     text_encoder: TextEncoder,
-    lora: Annotated[ModelFile[Literal["lora"]], Field(description="LoRA, LoCon, LoHa, LoKr or DoRA, as .safetensors.")],
+    lora: Annotated[
+        ModelFile[Literal["lora"]], Field(title="LoRA", description="LoRA, LoCon, LoHa, LoKr or DoRA, as .safetensors.")
+    ],
     weight: Weight = 1.0,
     text_weight: Annotated[
         float | None, Field(ge=-10, le=10, description="For the text encoder; none: the same weight.")

@@ -17,7 +17,7 @@ from nodegraph_nodes.types import Image, Precision, Upscaler
 from nodegraph_nodes.upscale.network import LoadedUpscaler, load_upscaler_file
 
 
-@node(category="upscale/model")
+@node(category="upscale")
 def load_upscaler(
     model: Annotated[
         ModelFile[Literal["upscaler"]],
@@ -45,7 +45,7 @@ def upscaler_network(recipe: Upscaler, device: torch.device) -> LoadedUpscaler:
     return network.convert(compute_dtype(recipe.precision, device)).to(device)
 
 
-@node(category="upscale/model", lane="gpu")
+@node(category="upscale", lane="gpu")
 def upscale_image(
     context: Context,
     upscaler: Upscaler,
