@@ -73,13 +73,15 @@ def _values(text: str) -> list[str]:
 
 
 def _accepted(item: PublicInput, texts: Sequence[str], paths: list[str], problems: list[Problem]) -> list[Any]:
-    found = []
+    """The values of an axis; one problem for all that it does not take."""
+    found, bad = [], list[BadValue]()
     for text in texts:
         try:
             found.append(accept(item.spec, typed(item.spec, text, paths)))
         except (ValueError, KeyError, BadValue) as error:
-            bad = error if isinstance(error, BadValue) else BadValue(item.takes, repr(text))
-            problems.append(
-                Problem("bad_value", f"The axis {item.name!r} does not take this value.", None, None, bad.expected, bad.got)
-            )
+            bad.append(error if isinstance(error, BadValue) else BadValue(item.takes, repr(text)))
+    if bad:
+        got = ", ".join(str(each.got) for each in bad[:4]) + (f" and {len(bad) - 4} more" if len(bad) > 4 else "")
+        what = "this value" if len(bad) == 1 else "these values"
+        problems.append(Problem("bad_value", f"The axis {item.name!r} does not take {what}.", None, None, bad[0].expected, got))
     return found

@@ -50,6 +50,14 @@ def test_every_mistake_in_the_axes_is_listed_at_once(nodegraph: Nodegraph) -> No
     assert "'steps' is no axis" in said
 
 
+def test_an_axis_with_many_wrong_values_is_one_problem(nodegraph: Nodegraph) -> None:
+    done = nodegraph("sweep", WORKFLOW, "--x", "steps=1..900", "--json")
+    assert done.code == 2
+    (problem,) = done.json["problems"]
+    assert problem["message"] == "The axis 'steps' does not take these values."
+    assert problem["got"] == "101, 102, 103, 104 and 796 more"
+
+
 def test_a_sweep_that_cannot_be_saved_says_so(nodegraph: Nodegraph) -> None:
     done = nodegraph("sweep", WORKFLOW, "--x", "seed=1", "--save", "nowhere/sweep.json", "--plan", "--json")
     assert done.code == 2

@@ -113,7 +113,7 @@ def test_compact_networks_are_known_too(tmp_path: Path, scale: int) -> None:
 
 def test_a_file_that_is_no_upscaler_says_so(tmp_path: Path) -> None:
     save_file({"lora_unet_x.lora_up.weight": torch.zeros(4, 4)}, tmp_path / "lora.safetensors")
-    with pytest.raises(NodeError, match="no upscaler that is known here"):
+    with pytest.raises(NodeError, match="it is a LoRA"):
         recipe_of(tmp_path / "lora.safetensors")
     (tmp_path / "old.pth").write_bytes(b"\x80\x02pickle")
     with pytest.raises(NodeError, match="pickle could run code"):

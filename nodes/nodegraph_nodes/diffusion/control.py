@@ -10,6 +10,8 @@ from pydantic import Field
 
 from nodegraph import ModelFile, NodeError, Problem, loader, node
 from nodegraph_nodes.diffusion.families import LoadedControl, ModelError, describe_control, load_control
+from nodegraph_nodes.diffusion.families.kinds import CONTROLNET, T2I_ADAPTER
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Balance, Control, ControlNet, Fit, Guidance, Image, Mask, Precision
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,7 +25,7 @@ def _range_is_ordered(values: dict[str, object]) -> list[Problem]:
     return []
 
 
-@node(category="diffusion/control", output_name="controlnet")
+@node(title="Load ControlNet", category="diffusion/control", output_name="controlnet")
 def load_controlnet(
     model: Annotated[
         ModelFile[Literal["controlnet"]],
@@ -35,13 +37,13 @@ def load_controlnet(
     try:
         return describe_control(model.path, model.digest, precision)
     except ModelError as error:
-        raise NodeError(f"The control network {model.name!r} cannot be used: {error.problem}", socket="model") from None
+        raise unfit(model, "control network", error, CONTROLNET, T2I_ADAPTER) from None
 
 
 @node(category="diffusion/control", check=_range_is_ordered)
 def apply_control(
     guidance: Guidance,
-    controlnet: ControlNet,
+    controlnet: Annotated[ControlNet, Field(title="ControlNet")],
     image: Annotated[Image, Field(description="What the network reads: edges, depths, a pose, as it was trained on.")],
     strength: Annotated[float, Field(ge=0, le=10, description="How strongly the picture steers; 0 is off.")] = 1.0,
     start: Annotated[Share, Field(description="Share of the steps after which it begins to steer.")] = 0.0,

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nodegraph import ModelFile, NodeError, node
-from nodegraph_nodes.diffusion.families import ModelError, outline
+from nodegraph_nodes.diffusion.families import ModelError, describe_model, outline
+from nodegraph_nodes.diffusion.families.kinds import CHECKPOINT, DENOISER, kind_of
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Denoiser, Storage
 
 
@@ -26,6 +28,11 @@ def denoiser_from_file(
     ] = "as_stored",
 ) -> Denoiser:
     """Use another file's denoising network with the text encoder and autoencoder of a model."""
+    kind = kind_of(file.path)
+    if kind not in (DENOISER, CHECKPOINT, None):
+        raise unfit(file, "denoiser", ModelError(str(file.path), "it is no denoiser"), DENOISER, socket="file")
+    if kind == CHECKPOINT and (family := describe_model(file.path, file.digest).denoiser.family) != like.family:
+        raise NodeError(f"{file.name!r} is another kind of model.", socket="file", expected=like.family, got=family)
     found = replace(like, path=str(file.path), digest=file.digest, storage=storage)
     try:
         outline(found)

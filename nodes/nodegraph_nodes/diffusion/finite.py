@@ -22,7 +22,8 @@ def step_problem(x: Tensor, sampler: str, step: int, steps: int) -> NodeError | 
         return None
     return NodeError(
         f"Step {step} of {steps} with {sampler} gave numbers that are not finite (NaN or infinity).",
-        hint="Load the model with precision float32; if it is that already, use a lower guidance scale or another sampler.",
+        hint="Load the model with precision float32; if it is that already, use a lower guidance scale or another sampler, "
+        "and leave out LoRAs and the like: one of the files may be damaged.",
     )
 
 
@@ -33,7 +34,8 @@ def latent_problem(samples: Tensor) -> NodeError | None:
     return NodeError(
         "The run's result has numbers that are not finite (NaN or infinity).",
         socket="state",
-        hint="Load the model with precision float32; if it is that already, use a lower guidance scale or another sampler.",
+        hint="Load the model with precision float32; if it is that already, use a lower guidance scale or another sampler, "
+        "and leave out LoRAs and the like: one of the files may be damaged.",
     )
 
 

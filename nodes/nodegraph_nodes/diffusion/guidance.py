@@ -79,6 +79,15 @@ def guidance(
             got="nothing",
             hint="Link another diffusion/encode_prompt without text to it.",
         )
+    for socket, prompt in (("negative", negative), ("empty", empty)):
+        if prompt is not None and prompt.family != positive.family:
+            raise NodeError(
+                "This prompt and the positive one were encoded for different kinds of models.",
+                socket=socket,
+                expected=positive.family,
+                got=prompt.family,
+                hint="Encode both with the text encoder of one model.",
+            )
     if curve is not None:
         check_curve(curve, "curve")
     return Guidance(

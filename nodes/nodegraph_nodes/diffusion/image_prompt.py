@@ -13,8 +13,10 @@ from nodegraph_nodes.diffusion.families import ModelError, compute_dtype
 from nodegraph_nodes.diffusion.families.image_encoder import CLIPImageEncoder, describe_image_encoder
 from nodegraph_nodes.diffusion.families.image_encoder import load_image_encoder as load_encoder
 from nodegraph_nodes.diffusion.families.ip_adapter import FAMILY_OF_WIDTH, IPAdapter, describe_image_adapter, load_image_adapter
+from nodegraph_nodes.diffusion.families.kinds import IMAGE_ENCODER, IP_ADAPTER
 from nodegraph_nodes.diffusion.guidance import Share, range_is_ordered
 from nodegraph_nodes.diffusion.model import told_plainly
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import (
     Guidance,
     Image,
@@ -41,10 +43,10 @@ def load_image_encoder(
     try:
         return describe_image_encoder(model.path, model.digest, precision)
     except ModelError as error:
-        raise NodeError(f"The image encoder {model.name!r} cannot be used: {error.problem}", socket="model") from None
+        raise unfit(model, "image encoder", error, IMAGE_ENCODER) from None
 
 
-@node(category="diffusion/model")
+@node(title="Load IP-Adapter", category="diffusion/model")
 def load_ip_adapter(
     model: Annotated[
         ModelFile[Literal["ip_adapter"]],
@@ -56,7 +58,7 @@ def load_ip_adapter(
     try:
         return describe_image_adapter(model.path, model.digest, precision)
     except ModelError as error:
-        raise NodeError(f"The IP-Adapter {model.name!r} cannot be used: {error.problem}", socket="model") from None
+        raise unfit(model, "IP-Adapter", error, IP_ADAPTER) from None
 
 
 @node(category="diffusion/prompt", lane="gpu")
@@ -74,7 +76,7 @@ def encode_image_prompt(
     return network.encode(image, crop == "center")
 
 
-@node(category="diffusion/guidance", check=range_is_ordered)
+@node(title="Apply IP-Adapter", category="diffusion/guidance", check=range_is_ordered)
 def apply_ip_adapter(
     guidance: Guidance,
     adapter: ImageAdapter,

@@ -10,6 +10,7 @@ from pydantic import Field
 from nodegraph import Context, Curve, ModelFile, NodeError, Problem, node
 from nodegraph.sdk.curve import check_curve
 from nodegraph_nodes.diffusion.families import ModelError, outline
+from nodegraph_nodes.diffusion.families.kinds import LORA
 from nodegraph_nodes.diffusion.families.lora import (
     Fit,
     LoraFile,
@@ -20,6 +21,7 @@ from nodegraph_nodes.diffusion.families.lora import (
     text_index,
     told_family,
 )
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Denoiser, Lora, TextEncoder
 
 _TEXT = ("text", "text_2", "text_3")
@@ -41,12 +43,14 @@ def _is_a_curve(values: dict[str, object]) -> list[Problem]:
     return []
 
 
-@node(category="diffusion/model", check=_is_a_curve)
+@node(title="Apply LoRA", category="diffusion/model", check=_is_a_curve)
 def apply_lora(
     context: Context,
     denoiser: Denoiser,
     text_encoder: TextEncoder,
-    lora: Annotated[ModelFile[Literal["lora"]], Field(description="LoRA, LoCon, LoHa, LoKr or DoRA, as .safetensors.")],
+    lora: Annotated[
+        ModelFile[Literal["lora"]], Field(title="LoRA", description="LoRA, LoCon, LoHa, LoKr or DoRA, as .safetensors.")
+    ],
     weight: Weight = 1.0,
     text_weight: Annotated[
         float | None, Field(ge=-10, le=10, description="For the text encoder; none: the same weight.")
@@ -63,7 +67,7 @@ def apply_lora(
         found = fit(file, denoiser_index(outline(denoiser)), ("denoiser",))
         told = fit(file, text_index(outline(text_encoder)), _TEXT)
     except ModelError as error:
-        raise NodeError(f"The LoRA {lora.name!r} cannot be used: {error.problem}", socket="lora") from None
+        raise unfit(lora, "LoRA", error, LORA, socket="lora") from None
     if not found.fitting + told.fitting:
         raise NodeError(
             f"Nothing in the LoRA {lora.name!r} fits this model.",

@@ -26,6 +26,8 @@ from nodegraph_nodes.diffusion.families import (
     load_text_encoder,
 )
 from nodegraph_nodes.diffusion.families import load_autoencoder as load_autoencoder_network
+from nodegraph_nodes.diffusion.families.kinds import AUTOENCODER, CHECKPOINT, DENOISER
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, Storage, TextEncoder
 
 PartPrecision = Annotated[Literal["same", "auto", "float32", "bfloat16", "float16"], Field(description="same: as precision.")]
@@ -58,7 +60,7 @@ def load_model(
     try:
         denoiser, text_encoder, autoencoder = describe_model(model.path, model.digest, precision, storage)
     except ModelError as error:
-        raise NodeError(f"The model {model.name!r} cannot be used: {error.problem}", socket="model") from None
+        raise unfit(model, "model", error, CHECKPOINT, DENOISER) from None
     if text_encoder_precision != "same":
         text_encoder = replace(text_encoder, precision=text_encoder_precision)
     if autoencoder_precision != "same":
@@ -90,7 +92,7 @@ def load_autoencoder(
             hint=error.hint,
         ) from None
     except ModelError as error:
-        raise NodeError(f"The autoencoder {model.name!r} cannot be used: {error.problem}", socket="model") from None
+        raise unfit(model, "autoencoder", error, AUTOENCODER, CHECKPOINT) from None
 
 
 @node(category="diffusion/model")

@@ -98,6 +98,17 @@ def _step_has_steps(values: dict[str, object]) -> list[Problem]:
     if isinstance(step, int) and steps is None:
         hint = "Set steps to the number of steps of the schedule."
         return [Problem("bad_value", "A step needs the number of steps of the run.", socket="steps", hint=hint)]
+    if isinstance(step, int) and isinstance(steps, int) and step > steps:
+        message = "The second prompt would never count: the run has fewer steps."
+        return [Problem("bad_value", message, socket="step", expected=f"at most {steps}", got=str(step))]
+    return []
+
+
+def _time_is_some(values: dict[str, object]) -> list[Problem]:
+    start, end = values.get("start", 0.0), values.get("end", 1.0)
+    if isinstance(start, float) and isinstance(end, float) and start >= end:
+        message = "The prompt ends before it begins."
+        return [Problem("bad_value", message, socket="end", expected=f"more than {start:g}", got=f"{end:g}")]
     return []
 
 
@@ -124,7 +135,7 @@ def schedule_prompts(
     return _together(parts)
 
 
-@node(category="diffusion/prompt")
+@node(category="diffusion/prompt", check=_time_is_some)
 def time_prompt(
     prompt: Conditioning,
     start: Annotated[Share, Field(description="Share of the run after which it begins to count.")] = 0.0,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from nodegraph import NodeError, node
+from nodegraph import NodeError, Problem, node
 from nodegraph_nodes.diffusion.schedules import Shape, make_process, make_schedule
 from nodegraph_nodes.diffusion.schedules import custom_schedule as through_levels
 from nodegraph_nodes.types import Denoiser, Latent, Schedule
@@ -23,7 +23,15 @@ Level = Annotated[
 ]
 
 
-@node(category="diffusion/schedule")
+def _levels_are_ordered(values: dict[str, object]) -> list[Problem]:
+    low, high = values.get("sigma_min"), values.get("sigma_max")
+    if isinstance(low, int | float) and isinstance(high, int | float) and low >= high:
+        message = "The lowest noise level is not below the highest."
+        return [Problem("bad_value", message, socket="sigma_min", expected=f"less than {high:g}", got=f"{low:g}")]
+    return []
+
+
+@node(category="diffusion/schedule", check=_levels_are_ordered)
 def noise_schedule(
     denoiser: Denoiser,
     schedule: Annotated[

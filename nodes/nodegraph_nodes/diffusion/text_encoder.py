@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nodegraph import ModelFile, NodeError, node
-from nodegraph_nodes.diffusion.families import ModelError
+from nodegraph_nodes.diffusion.families import ModelError, check_reading
+from nodegraph_nodes.diffusion.families.kinds import EMBEDDING
 from nodegraph_nodes.diffusion.families.learned_words import check_layout
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.types import Embedding, TextEncoder
 
 
@@ -27,12 +29,14 @@ def load_embedding(
     if any(letter in name for letter in " ,()[]|:<>\\"):
         hint = "Set `word` to a name without spaces, commas, colons and brackets."
         raise NodeError("Prompts cannot call an embedding by this name.", socket="word", got=name, hint=hint)
+    others = tuple(each for each in encoder.embeddings if each.name.casefold() != name.casefold())
+    learned = Embedding(name, str(embedding.path), embedding.digest)
     try:
         check_layout(embedding.path)
+        check_reading(replace(encoder, embeddings=(learned,), skip=0))
     except ModelError as error:
-        raise NodeError(f"{embedding.name!r} cannot be used: {error.problem}", socket="embedding") from None
-    others = tuple(each for each in encoder.embeddings if each.name.casefold() != name.casefold())
-    return replace(encoder, embeddings=(*others, Embedding(name, str(embedding.path), embedding.digest)))
+        raise unfit(embedding, "embedding", error, EMBEDDING, socket="embedding") from None
+    return replace(encoder, embeddings=(*others, learned))
 
 
 @node(category="diffusion/model")
@@ -43,4 +47,9 @@ def clip_skip(
     ] = 1,
 ) -> TextEncoder:
     """Leave out the last layers of a CLIP text encoder, as models want that were trained so (many for drawings)."""
+    try:
+        check_reading(replace(encoder, embeddings=(), skip=skip))
+    except ModelError as error:
+        message = f"This text encoder cannot be cut short: {error.problem}"
+        raise NodeError(message, socket="skip", got=str(skip)) from None
     return replace(encoder, skip=skip)

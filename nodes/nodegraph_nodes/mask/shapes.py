@@ -20,7 +20,17 @@ _LINES = 16  # that a row of pixels is cut into; along them coverage is exact
 _MOST_POINTS = 1000
 
 
-@node(category="mask/shape")
+def _sides_are_ordered(values: dict[str, object]) -> list[Problem]:
+    problems = []
+    for first, last, fallback in (("left", "right", (0.25, 0.75)), ("top", "bottom", (0.25, 0.75))):
+        low, high = values.get(first, fallback[0]), values.get(last, fallback[1])
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            message = f"The rectangle's {last} edge lies before its {first} one."
+            problems.append(Problem("bad_value", message, socket=last, expected=f"at least {low:g}", got=f"{high:g}"))
+    return problems
+
+
+@node(category="mask/shape", check=_sides_are_ordered)
 def rectangle_mask(
     width: Side = 512,
     height: Side = 512,

@@ -12,7 +12,7 @@ from nodegraph import node
 from nodegraph_nodes.types import Latent
 
 
-@node(category="upscale/latent")
+@node(category="upscale")
 def upscale_latent(
     latent: Latent,
     factor: Annotated[float, Field(ge=0.125, le=8, description="How much wider and higher.")] = 2.0,

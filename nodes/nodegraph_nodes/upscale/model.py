@@ -9,13 +9,15 @@ from pydantic import Field
 
 from nodegraph import Context, ModelFile, NodeError, loader, node
 from nodegraph_nodes.diffusion.families import ModelError, compute_dtype
+from nodegraph_nodes.diffusion.families.kinds import UPSCALER
 from nodegraph_nodes.diffusion.tiling import blend, cut, windows
+from nodegraph_nodes.diffusion.unfit import unfit
 from nodegraph_nodes.image.size import Method, resized
 from nodegraph_nodes.types import Image, Precision, Upscaler
 from nodegraph_nodes.upscale.network import LoadedUpscaler, load_upscaler_file
 
 
-@node(category="upscale/model")
+@node(category="upscale")
 def load_upscaler(
     model: Annotated[
         ModelFile[Literal["upscaler"]],
@@ -27,7 +29,7 @@ def load_upscaler(
     try:
         found = load_upscaler_file(model.path)
     except ModelError as error:
-        raise NodeError(f"The upscaler {model.name!r} cannot be used: {error.problem}", socket="model") from None
+        raise unfit(model, "upscaler", error, UPSCALER) from None
     return Upscaler(str(model.path), model.digest, found.architecture, found.scale, precision)
 
 
@@ -43,7 +45,7 @@ def upscaler_network(recipe: Upscaler, device: torch.device) -> LoadedUpscaler:
     return network.convert(compute_dtype(recipe.precision, device)).to(device)
 
 
-@node(category="upscale/model", lane="gpu")
+@node(category="upscale", lane="gpu")
 def upscale_image(
     context: Context,
     upscaler: Upscaler,

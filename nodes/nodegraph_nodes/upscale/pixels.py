@@ -13,7 +13,7 @@ from nodegraph_nodes.types import Image
 _LARGEST = 32768
 
 
-@node(category="upscale/pixels")
+@node(category="upscale")
 def scale_image(
     image: Image,
     factor: Annotated[float, Field(gt=0, le=16, description="How much wider and higher.")] = 2.0,

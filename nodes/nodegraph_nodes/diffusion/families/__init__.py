@@ -13,7 +13,7 @@ import torch
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, Storage, TextEncoder
 
 from . import ldm_names
-from .adapting import adapt, base_of
+from .adapting import adapt, base_of, read_as_told
 from .assemble import loading
 from .classes import Classes, told_class, told_nothing
 from .control import describe_control, load_control
@@ -102,6 +102,18 @@ def outline(recipe: Denoiser | TextEncoder) -> Any:
         return family.load_text_encoder(base_of(recipe), meta, torch.float32)
 
 
+def check_reading(recipe: TextEncoder) -> None:
+    """Raises ModelError where the layers to leave out, or the learned words, do not fit the encoder. Reads no weights.
+
+    What is wrong with the encoder itself is told where it is loaded.
+    """
+    try:
+        network = outline(recipe)
+    except ModelError:
+        return
+    read_as_told(network, recipe)
+
+
 def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedAutoencoder:
     """The network of a recipe, on the device. Raises ModelError."""
     dtype = decode_dtype(recipe.precision)
@@ -146,6 +158,7 @@ __all__ = [
     "UnknownModel",
     "adapt",
     "base_of",
+    "check_reading",
     "classes_of",
     "compute_dtype",
     "decode_dtype",

@@ -43,8 +43,13 @@ def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
     if isinstance(recipe, Denoiser):
         set_compiled(network.module, recipe.compiled)
     if isinstance(recipe, TextEncoder):
-        _leave_out(network, recipe)
-        _learn(network, recipe)
+        read_as_told(network, recipe)
+
+
+def read_as_told(network: Any, recipe: TextEncoder) -> None:
+    """Let a text encoder leave out layers and know words, as its recipe says. Raises ModelError where it cannot."""
+    _leave_out(network, recipe)
+    _learn(network, recipe)
 
 
 def _leave_out(network: Any, recipe: TextEncoder) -> None:

@@ -16,8 +16,8 @@ class UnknownModel(ModelError):
     """No family recognises the model. sought: what each family looks for; nearest: what the model is, if that is known."""
 
     def __init__(self, path: str, sought: Sequence[str], nearest: str | None = None) -> None:
-        about = f"{nearest} Sought was " if nearest else "It looks for "
-        super().__init__(path, "not a model this version can read. " + about + "; or ".join(sought) + ".")
+        about = nearest or f"It looks for {'; or '.join(sought)}."
+        super().__init__(path, f"not a model this version can read. {about}")
         self.sought = tuple(sought)
         self.nearest = nearest
 

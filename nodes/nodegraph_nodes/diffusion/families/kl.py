@@ -63,7 +63,7 @@ def describe_autoencoder(
             str(path),
             [
                 "an autoencoder (VAE): a diffusers folder with config.json",
-                "a .safetensors file with encoder.* and decoder.* tensors, bare or under first_stage_model.",
+                "a .safetensors file with encoder.* and decoder.* tensors, bare or under first_stage_model.*",
             ],
         )
     config = _own_config(source)

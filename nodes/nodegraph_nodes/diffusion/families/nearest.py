@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import ldm_names
+from .kinds import CONTROLNET, EMBEDDING, IMAGE_ENCODER, IP_ADAPTER, LORA, T2I_ADAPTER, UPSCALER, kind_of_names
 from .source import ModelSource, TensorInfo, read_header
 
 Header = Mapping[str, TensorInfo]
@@ -18,6 +19,7 @@ _BY_CONTEXT = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Sta
 _BY_CONTEXT[1280] = "Stable Diffusion XL's refiner"
 _LDM_UNET = "input_blocks.0.0.weight"
 _WHOLE = "Choose the checkpoint that it is for."
+_ADDED = (LORA, CONTROLNET, T2I_ADAPTER, IP_ADAPTER, IMAGE_ENCODER, EMBEDDING, UPSCALER)
 _AUTOENCODER = "It is an autoencoder (VAE) alone: load it with diffusion/load_autoencoder beside a checkpoint."
 _ALONE = {
     "AutoencoderKL": _AUTOENCODER,
@@ -49,15 +51,8 @@ def _file(header: Header) -> str | None:
 
 
 def _added_to_a_model(header: Header) -> str | None:
-    if _any(header, "lora_down", "lora_A.", "lora.down", ".hada_w1_a", ".lokr_w1", ".oft_blocks"):
-        return f"It is a LoRA or the like, a change of a model's weights. {_WHOLE}"
-    if _any(header, "control_model.", "controlnet_cond_embedding"):
-        return f"It is a ControlNet. {_WHOLE}"
-    if _any(header, "image_proj.", "ip_adapter."):
-        return f"It is an IP-Adapter. {_WHOLE}"
-    if len(header) <= 4 and _any(header, "emb_params", "string_to_param", "clip_l", "clip_g"):
-        return f"It is a learned word (an embedding, textual inversion). {_WHOLE}"
-    return None
+    kind = kind_of_names(header)
+    return f"It is {kind.name}: {kind.node} reads it. {_WHOLE}" if kind in _ADDED else None
 
 
 def _nearly_a_checkpoint(header: Header) -> str | None:
