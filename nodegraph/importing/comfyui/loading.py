@@ -132,18 +132,20 @@ def model_sampling(draft: Draft) -> None:
 
 def shift_sd3(draft: Draft) -> None:
     shift = number(draft.value("shift", _SD3_SHIFT))
-    if shift != _SD3_SHIFT or "sd3" not in _file(draft):
-        raise Unmappable(
-            f"its shift is {draft.value('shift', _SD3_SHIFT)!r}: here a model keeps its own, which is 3 for SD 3 alone"
-        )
+    if shift != _SD3_SHIFT:
+        raise Unmappable(f"its shift is {shift}: here a model keeps its own, which for Stable Diffusion 3 is 3")
+    if "sd3" not in _file(draft):
+        raise Unmappable("its shift is 3, and nothing says that its model is Stable Diffusion 3, which has that by itself")
     draft.note("a shift of 3 is what Stable Diffusion 3 has by itself")
     draft.pass_on(0, "model")
 
 
 def shift_flux(draft: Draft) -> None:
     shifts = tuple(number(draft.value(name, own)) for name, own in zip(("max_shift", "base_shift"), _FLUX_SHIFTS, strict=True))
-    if shifts != _FLUX_SHIFTS or "flux" not in _file(draft):
-        raise Unmappable(f"its shifts are {shifts[0]} and {shifts[1]}: here a model keeps its own, 1.15 and 0.5 for FLUX.1 dev")
+    if shifts != _FLUX_SHIFTS:
+        raise Unmappable(f"its shifts are {shifts[0]} and {shifts[1]}: here a model keeps its own, for FLUX.1 dev 1.15 and 0.5")
+    if "flux" not in _file(draft):
+        raise Unmappable("its shifts are FLUX.1's own, and nothing says that its model is FLUX.1")
     draft.note("FLUX.1 shifts like this by itself: link the noise to `latent` of the schedule, so that it knows the size")
     draft.pass_on(0, "model")
 
