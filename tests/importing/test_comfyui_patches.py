@@ -365,7 +365,7 @@ def test_turbos_levels_are_those_of_ten_simple_steps() -> None:
         assert schedule.sigma[-1] == 0
         return (schedule.sigma / schedule.alpha)[:-1].tolist()
 
-    assert ours("simple") == pytest.approx(theirs, rel=1e-6)
+    assert ours("simple") == pytest.approx(theirs, rel=1e-5)  # in float32
     assert ours("normal") != pytest.approx(theirs, rel=1e-2)
 
 
