@@ -6,7 +6,7 @@ What the nodes here have no equal for is not made up: the nearest is taken and n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -173,7 +173,7 @@ class _Making:
             self.notes.append(f"{called} {said!r} is not here: {found} is the nearest.")
         return found
 
-    def remark(self, found: Parameters, prompt: str, loaded: set[str], *, twice: bool) -> None:
+    def remark(self, found: Parameters, prompt: str, loaded: Collection[str], *, twice: bool) -> None:
         """Say what of the fields has no place in the document.
 
         prompt: it without the LoRA that are `loaded`; twice: there is a second pass, for which the denoising strength is.

@@ -216,7 +216,8 @@ def test_a_picture_is_brought_to_a_number_of_pixels() -> None:
         node(4, "SaveImage", ["x"], {"images": (3, 0)}),
     ]
     ours = whole(imported(ui(*nodes)))
-    assert ours["ratio"].inputs == {"a": 524288.0, "operation": "divide"}
+    assert ours["wanted"].inputs == {"a": 0.5, "operation": "multiply", "b": 1048576.0}
+    assert ours["ratio"].links == {"a": "pixels.value", "b": "area.value"}
     assert ours["factor"].inputs == {"operation": "power", "b": 0.5}
     assert ours["scale"].inputs == {"multiple": 16, "method": "area"}
     assert ours["scale"].links == {"image": "image.image", "factor": "factor.value"}

@@ -10,7 +10,7 @@ from nodegraph.importing.comfyui.sizes import picture_size
 
 _METHODS = {"nearest-exact": "nearest", "bilinear": "bilinear", "area": "area", "bicubic": "bicubic", "lanczos": "lanczos"}
 _LATENT_METHODS = {"nearest-exact": "nearest", "bilinear": "bilinear", "bicubic": "bicubic"}
-_MEGAPIXEL = 1024 * 1024
+_MEGAPIXEL = 1024.0 * 1024
 
 
 def scale_image(draft: Draft) -> None:
@@ -40,8 +40,7 @@ def scale_image_by(draft: Draft) -> None:
 
 def scale_to_total_pixels(draft: Draft) -> None:
     """The factor is the root of the wanted number of pixels by that of the picture."""
-    total = number(draft.value("megapixels", 1.0))
-    if total is None or total <= 0:
+    if not draft.linked("megapixels") and (number(draft.value("megapixels", 1.0)) or 0) <= 0:
         raise Unmappable("its megapixels are no number above 0")
     measured, scaled = draft.add("size", "image/image_size"), draft.add("scale", "upscale/scale_image")
     draft.main = scaled
@@ -51,7 +50,13 @@ def scale_to_total_pixels(draft: Draft) -> None:
     draft.link(f"{area}.a", f"{measured}.width")
     draft.set(f"{area}.operation", "multiply")
     draft.link(f"{area}.b", f"{measured}.height")
-    draft.take(f"{ratio}.a", "megapixels", otherwise=1.0, convert=lambda _: float(int(total * _MEGAPIXEL)))
+    wanted, pixels = draft.add("wanted", "core/calculate"), draft.add("pixels", "core/round_number")
+    draft.take(f"{wanted}.a", "megapixels", otherwise=1.0)
+    draft.set(f"{wanted}.operation", "multiply")
+    draft.set(f"{wanted}.b", _MEGAPIXEL)
+    draft.link(f"{pixels}.value", f"{wanted}.value")
+    draft.set(f"{pixels}.how", "down")
+    draft.link(f"{ratio}.a", f"{pixels}.value")
     draft.set(f"{ratio}.operation", "divide")
     draft.link(f"{ratio}.b", f"{area}.value")
     draft.link(f"{factor}.a", f"{ratio}.value")
