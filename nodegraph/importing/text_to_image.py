@@ -6,12 +6,14 @@ What the nodes here have no equal for is not made up: the nearest is taken and n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from nodegraph.graph import Catalog, Document
 from nodegraph.graph.document import document_from
 from nodegraph.graph.values import BadValue, accept
+from nodegraph.importing.additions import Plan, add_clip_skip, add_loras, add_second_pass, loras_of
 from nodegraph.importing.parameters import Parameters
 
 # What each name of the web UI computes, and what comes nearest to it, in the order of preference. The first is the same.
@@ -75,7 +77,8 @@ def from_parameters(found: Parameters, catalog: Catalog) -> FromParameters:
     """
     making = _Making(catalog, list(found.unread))
     sampler, schedule = making.sampling(found)
-    making.set("prompt", "text", found.prompt, "The prompt")
+    prompt, loras = loras_of(found.prompt)
+    making.set("prompt", "text", prompt, "The prompt")
     making.set("negative", "text", found.negative_prompt, "The negative prompt")
     for node in ("noise", "begin"):
         making.set(node, "seed", found.seed, "Seed" if node == "noise" else "")
@@ -88,18 +91,23 @@ def from_parameters(found: Parameters, catalog: Catalog) -> FromParameters:
     making.set("model", "model", found.model, "Model")
     making.set("denoise", "sampler", sampler, "Sampler")
     making.set("schedule", "schedule", schedule, "Schedule type")
-    making.remark(found)
+    plan = making.plan
+    making.notes += add_loras(plan, loras)
+    if found.clip_skip is not None and found.clip_skip > 1:
+        making.notes += add_clip_skip(plan, found.clip_skip)
+    making.remark(found, prompt, {lora.name for lora in loras}, twice=bool(found.hires) and add_second_pass(plan, found))
     nodes = {
         name: {
             "type": kind,
             **({"version": catalog.nodes[kind].version} if kind in catalog.nodes else {}),
-            **({"inputs": making.values[name]} if making.values.get(name) else {}),
+            **({"inputs": plan.values[name]} if plan.values.get(name) else {}),
             **({"links": links} if links else {}),
         }
-        for name, (kind, links) in _NODES.items()
+        for name, (kind, links) in plan.nodes.items()
     }
+    interface = {**_INTERFACE, "inputs": plan.inputs}
     document = document_from(
-        {"nodegraph": 1, "title": "Text to image", "nodes": nodes, "interface": _INTERFACE, "layout": _LAYOUT}
+        {"nodegraph": 1, "title": "Text to image", "nodes": nodes, "interface": interface, "layout": {"nodes": plan.places}}
     )
     return FromParameters(document, tuple(dict.fromkeys(making.notes)))
 
@@ -109,7 +117,8 @@ class _Making:
 
     def __init__(self, catalog: Catalog, notes: list[str]) -> None:
         self._catalog, self.notes = catalog, notes
-        self.values: dict[str, dict[str, Any]] = {"save": {"name": "{prompt}-{seed}-{digest}"}}
+        values: dict[str, dict[str, Any]] = {"save": {"name": "{prompt}-{seed}-{digest}"}}
+        self.plan = Plan(deepcopy(dict(_NODES)), values, deepcopy(_INTERFACE["inputs"]), deepcopy(_LAYOUT["nodes"]))
 
     def set(self, node: str, name: str, value: Any, called: str) -> None:
         """Set an input, where its node takes the value; else note it, if the field has a name."""
@@ -125,7 +134,7 @@ class _Making:
             if called:
                 self.notes.append(f"{called} is {bad.got}, and here it is {bad.expected}: the node's own is used.")
         else:
-            self.values.setdefault(node, {})[name] = accepted
+            self.plan.values.setdefault(node, {})[name] = accepted
 
     def sampling(self, found: Parameters) -> tuple[str | None, str | None]:
         """The sampler and the schedule by our names. Older pictures have both in one: `DPM++ 2M Karras`."""
@@ -164,32 +173,38 @@ class _Making:
             self.notes.append(f"{called} {said!r} is not here: {found} is the nearest.")
         return found
 
-    def remark(self, found: Parameters) -> None:
-        """Say what of the fields has no place in the document."""
+    def remark(self, found: Parameters, prompt: str, loaded: Collection[str], *, twice: bool) -> None:
+        """Say what of the fields has no place in the document.
+
+        prompt: it without the LoRA that are `loaded`; twice: there is a second pass, for which the denoising strength is.
+        """
         note = self.notes.append
         if found.model is None:
             note("The model is not named: set it with --model.")
         if found.model_hash:
             what = "the model" if found.model is None else f"the model {found.model}"
             note(f"The hash of {what} was {found.model_hash}; it is not compared with the file here.")
-        if found.hires:
-            fields = ", ".join(f"{name}: {value}" for name, value in found.hires.items())
+        fields = ", ".join(f"{name}: {value}" for name, value in found.hires.items())
+        if found.hires and not twice:
             note(f"The picture had a second pass at a larger size, which is left out (Hires {fields}).")
-        if found.denoising_strength is not None:
+        if twice:
+            note(f"The second pass at a larger size is made of nodes (Hires {fields}); its steps do not follow the first's.")
+        elif found.denoising_strength is not None:
             part = (
                 "It belongs to that pass."
                 if found.hires
                 else "The picture was made from another one, which is not inside; this starts from noise."
             )
             note(f"Denoising strength {found.denoising_strength:g} is left out. {part}")
-        if found.clip_skip is not None and found.clip_skip > 1:
-            note(f"Clip skip {found.clip_skip} is left out: prompts are encoded with the model's own last layer.")
         if found.ensd:
             note(f"ENSD {found.ensd} is left out: it changes the noise that ancestral samplers add.")
         for name, digest in found.lora_hashes.items():
-            note(f"The LoRA {name} (hash {digest}) is left out.")
-        for prompt in (found.prompt, found.negative_prompt):
-            for name in dict.fromkeys(_NETWORK.findall(prompt)):
+            if name in loaded:
+                note(f"The hash of the LoRA {name} was {digest}; it is not compared with the file here.")
+            else:
+                note(f"The LoRA {name} (hash {digest}) is left out.")
+        for text in (prompt, found.negative_prompt):
+            for name in dict.fromkeys(_NETWORK.findall(text)):
                 note(f"The prompt calls for {name!r} in angle brackets, which is left out here.")
         for name, value in found.extra.items():
             note(f"{name} is left out: {value if len(value) <= 100 else value[:97] + '...'}")

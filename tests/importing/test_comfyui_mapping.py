@@ -9,7 +9,8 @@ import pytest
 from importing.comfy import API, catalog, document, imported, node, picture, row, ui
 from nodegraph.graph import validate
 from nodegraph.graph.document import to_json
-from nodegraph.importing.comfyui.sampling import SAMPLERS, SCHEDULES
+from nodegraph.importing.comfyui.sampling import SAMPLERS
+from nodegraph.importing.comfyui.spacing import SCHEDULES
 
 
 def changed(values: dict[int, list[Any]], *more: dict[str, Any]) -> list[dict[str, Any]]:
@@ -311,7 +312,7 @@ def test_pictures_are_scaled_as_asked() -> None:
     assert validate(found.document, catalog()) == []
     assert found.document.nodes["image"].inputs["path"] == "sub/a.png"
     assert found.document.nodes["resize"].inputs == {"width": 32, "height": 0, "method": "nearest", "fit": "cover"}
-    assert found.document.nodes["resize_2"].links["width"] == "whole_width.value"
+    assert found.document.nodes["scale"].inputs == {"factor": 1.5, "method": "lanczos"}
     assert found.document.nodes["save"].inputs["name"] == "a{{b}}-{digest}"
 
 
@@ -328,11 +329,12 @@ def test_numbers_are_read_as_comfyui_reads_them() -> None:
 
 def test_a_placeholder_keeps_everything_under_its_names() -> None:
     properties = {"cnr_id": "some-pack", "ver": "1.2", "models": [{"url": "https://example.org"}]}
-    lora = node(10, "LoraLoader", ["style.safetensors", 0.8, 1.0], {"model": (4, 0), "clip": (4, 1)}, properties=properties)
+    names = {"lora_name": "style.safetensors", "strength_model": 0.8, "strength_clip": 1.0}
+    lora = node(10, "LoraLoaderBypass", names, {"model": (4, 0), "clip": (4, 1)}, properties=properties)
     strange = node(11, "Pack|Strange Node!", [1, [2, 3], {"a": None}], {"any": (10, 1)}, color="#123", title="Mine")
     found = imported(ui(picture()[0], lora, strange))
-    kept = to_json(found.document)["nodes"]["lora_loader"]
-    assert kept["type"] == "comfyui/LoraLoader"
+    kept = to_json(found.document)["nodes"]["lora_loader_bypass"]
+    assert kept["type"] == "comfyui/LoraLoaderBypass"
     assert kept["inputs"] == {"lora_name": "style.safetensors", "strength_model": 0.8, "strength_clip": 1.0}
     assert kept["links"] == {"model": "model.denoiser", "clip": "model.text_encoder"}
     assert (kept["comfyui"]["pack"], kept["comfyui"]["version"]) == ("some-pack", "1.2")
@@ -340,10 +342,10 @@ def test_a_placeholder_keeps_everything_under_its_names() -> None:
     other = to_json(found.document)["nodes"]["mine"]
     assert other["type"] == "comfyui/Pack_Strange_Node"
     assert other["inputs"] == {"widget_0": 1, "widget_1": [2, 3], "widget_2": {"a": None}}
-    assert other["links"] == {"any": "lora_loader.CLIP"}
+    assert other["links"] == {"any": "lora_loader_bypass.CLIP"}
     assert (other["comfyui"]["color"], other["title"]) == ("#123", "Mine")
     assert row(found, 10).pack == "some-pack"
-    assert "LoraLoader" in found.report.closing
+    assert "LoraLoaderBypass" in found.report.closing
 
 
 def test_old_and_new_ways_to_write_values_give_the_same() -> None:

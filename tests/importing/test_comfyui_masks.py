@@ -77,7 +77,7 @@ def test_masks_are_made_and_changed_as_asked() -> None:
         (node(1, "MaskComposite", [0, 0, "xor"], {"destination": (40, 1), "source": (40, 1)}), "'xor'"),
         (node(1, "ImageCompositeMasked", [0, 0, False], {"destination": (40, 0), "source": (40, 0)}), "no mask"),
         (node(1, "FeatherMask", [8, 8, 8, 8], {"mask": (40, 1)}), "borders"),
-        (node(1, "DifferentialDiffusion", None, {"model": (40, 0)}), "differential"),
+        (node(1, "DifferentialDiffusion", [0.5], {"model": (40, 0)}), "strength is 0.5"),
     ],
 )
 def test_what_has_no_counterpart_says_why(entry: dict[str, Any], reason: str) -> None:

@@ -69,12 +69,12 @@ def lora(mode: int) -> list[dict[str, Any]]:
     nodes = picture()
     nodes[4]["inputs"][0]["link"] = (10, 0)
     nodes[1]["inputs"][0]["link"] = (10, 1)
-    return [*nodes, node(10, "LoraLoader", ["a.safetensors", 1, 1], {"model": (4, 0), "clip": (4, 1)}, mode=mode)]
+    return [*nodes, node(10, "LoraLoaderBypass", ["a.safetensors", 1, 1], {"model": (4, 0), "clip": (4, 1)}, mode=mode)]
 
 
 def test_what_a_bypassed_node_reads_goes_around_it() -> None:
     found = imported(ui(*lora(4)))
-    assert found.document.nodes["lora_loader"].disabled
+    assert found.document.nodes["lora_loader_bypass"].disabled
     assert found.document.nodes["denoise"].links["denoiser"] == "model.denoiser"
     assert found.document.nodes["positive"].links["encoder"] == "model.text_encoder"
     assert validate(found.document, catalog()) == []

@@ -39,14 +39,14 @@ def png(**texts: str) -> bytes:
 
 
 def test_it_writes_a_workflow_beside_the_file_and_says_what_became_of_each_node(nodegraph: Nodegraph, tmp_path: Path) -> None:
-    lora = node(10, "LoraLoader", ["a.safetensors", 1, 1], {"model": (4, 0)}, properties={"cnr_id": "comfy-core"})
+    lora = node(10, "LoraLoaderBypass", ["a.safetensors", 1, 1], {"model": (4, 0)}, properties={"cnr_id": "comfy-core"})
     done = nodegraph("import", written(tmp_path, ui(*picture(), lora)))
     assert done.code == 0
-    assert "7 of 8 nodes mapped; 1 kept as a placeholder: LoraLoader." in done.stdout
+    assert "7 of 8 nodes mapped; 1 kept as a placeholder: LoraLoaderBypass." in done.stdout
     assert "placeholder" in done.stdout
     document = load_document(tmp_path / "flow.nodegraph.json")
     assert document.title == "flow"
-    assert document.nodes["lora_loader"].type == "comfyui/LoraLoader"
+    assert document.nodes["lora_loader_bypass"].type == "comfyui/LoraLoaderBypass"
 
 
 def test_a_workflow_without_placeholders_runs_as_it_is(nodegraph: Nodegraph, tmp_path: Path) -> None:

@@ -276,10 +276,13 @@ def test_every_schedule_of_the_web_ui_has_an_equal_or_a_named_nearest(catalog: C
         ({"sampler": None}, "Sampler is not said"),
         ({"denoising_strength": 0.5}, "made from another one"),
         ({"denoising_strength": 0.5, "hires": {"upscale": "2"}}, "Hires upscale: 2"),
-        ({"clip_skip": 2}, "Clip skip 2"),
+        ({"clip_skip": 40}, "Clip skip 40 is left out"),
         ({"ensd": 31337}, "ENSD 31337"),
         ({"lora_hashes": {"foo": "12"}}, "The LoRA foo (hash 12)"),
-        ({"prompt": "a <lora:foo bar:0.8> cat"}, "'foo bar' in angle brackets"),
+        ({"prompt": "a <hypernet:foo bar:0.8> cat"}, "'foo bar' in angle brackets"),
+        ({"prompt": "a <lora:foo bar:lots> cat"}, "'foo bar' in angle brackets"),
+        ({"prompt": "a <lora:foo bar:0.8:0.5:lbw=IN01> cat"}, "'foo bar' in angle brackets"),
+        ({"negative_prompt": "a <lora:foo bar:0.8> cat"}, "'foo bar' in angle brackets"),
         ({"extra": {"Variation seed": "3"}}, "Variation seed is left out: 3"),
         ({"unread": ("Seed is no number: 'x'",)}, "Seed is no number: 'x'"),
     ],
@@ -305,3 +308,68 @@ def test_whatever_the_numbers_the_document_takes_them_or_they_are_said(
     found = Parameters(words, words, steps, words, words, scale, seed, size, size, "dream", extra={words: words})
     document, _ = from_parameters(found, catalog)
     assert validate(document, catalog) == []
+
+
+def test_a_lora_in_the_prompt_is_loaded_by_a_node_with_its_weights(catalog: Catalog) -> None:
+    prompt = "a <lora:foo bar:0.8> cat <lyco:old:0.5:1.5><lora:plain><lora:named:te=0.25:unet=-1>"
+    document, notes = from_parameters(
+        Parameters(prompt, steps=20, model="dream", clip_skip=2, lora_hashes={"old": "ab", "far": "cd"}), catalog
+    )
+    assert validate(document, catalog) == []
+    nodes = document.nodes
+    assert nodes["prompt"].inputs["text"] == "a  cat "
+    assert nodes["lora"].inputs == {"lora": "foo bar", "weight": 0.8}
+    assert nodes["lora_2"].inputs == {"lora": "old", "weight": 1.5, "text_weight": 0.5}
+    assert nodes["lora_3"].inputs == {"lora": "plain", "weight": 1.0}
+    assert nodes["lora_4"].inputs == {"lora": "named", "weight": -1.0, "text_weight": 0.25}
+    assert nodes["lora"].links == {"denoiser": "model.denoiser", "text_encoder": "model.text_encoder"}
+    assert nodes["lora_4"].links == {"denoiser": "lora_3.denoiser", "text_encoder": "lora_3.text_encoder"}
+    for name in ("noise", "schedule", "denoise"):
+        assert nodes[name].links["denoiser"] == "lora_4.denoiser"
+    assert nodes["clip_skip"].links == {"encoder": "lora_4.text_encoder"}
+    assert nodes["clip_skip"].inputs == {"skip": 1}
+    assert nodes["prompt"].links["encoder"] == nodes["negative"].links["encoder"] == "clip_skip.text_encoder"
+    assert "The LoRA far (hash cd) is left out." in notes
+    assert any("hash of the LoRA old was ab" in note for note in notes)
+
+
+HIRES = {"upscale": "1.5", "upscaler": "Latent", "steps": "9"}
+
+
+def test_a_second_pass_over_the_latent_is_made_of_nodes(catalog: Catalog) -> None:
+    text = LAST.replace("Model: dream", "Model: dream, Denoising strength: 0.7, Hires upscale: 1.5, Hires upscaler: Latent")
+    document, notes = from_parameters(parsed(text + ", Hires steps: 9"), catalog)
+    assert validate(document, catalog) == []
+    nodes = document.nodes
+    assert nodes["larger"].inputs == {"factor": 1.5, "method": "bilinear"}
+    assert nodes["noise_2"].inputs == {"seed": 5}
+    assert nodes["schedule_2"].inputs["steps"] == 12  # 9 / 0.7, rounded down
+    assert nodes["begin_2"].inputs == {"first_step": 3, "seed": 5}
+    assert nodes["denoise_2"].inputs == {"sampler": "euler_ancestral", "steps": 9}
+    assert nodes["decode"].links["latent"] == "denoise_2.latent"
+    assert document.interface.inputs["seed"].to == ["noise.seed", "begin.seed", "noise_2.seed", "begin_2.seed"]
+    assert "is left out" not in " ".join(notes)
+    again, _ = from_parameters(parsed(LAST), catalog)
+    assert len(again.nodes) == 10  # the plain workflow has not been written into
+    assert again.interface.inputs["seed"].to == ["noise.seed", "begin.seed"]
+
+
+@pytest.mark.parametrize(
+    ("hires", "strength"),
+    [
+        (HIRES | {"upscaler": "R-ESRGAN 4x+"}, 0.5),
+        (HIRES | {"upscaler": "Latent (bicubic antialiased)"}, 0.5),
+        (HIRES | {"prompt": "other words"}, 0.5),
+        (HIRES | {"upscale": "much"}, 0.5),
+        (HIRES | {"upscale": "nan"}, 0.5),
+        (HIRES | {"upscale": "0.5"}, 0.5),
+        (HIRES, 0.001),
+        (HIRES, 0.0),
+        (HIRES, None),
+    ],
+    ids=str,
+)
+def test_another_second_pass_is_left_out_and_said(catalog: Catalog, hires: dict[str, str], strength: float | None) -> None:
+    document, notes = from_parameters(Parameters("a", steps=20, hires=hires, denoising_strength=strength), catalog)
+    assert len(document.nodes) == 10
+    assert any("second pass at a larger size, which is left out" in note for note in notes)

@@ -17,11 +17,16 @@ Input = tuple[SourceNode, str]
 
 
 class Steered(NamedTuple):
-    """What a guider reads through control networks. controls: those networks, the first that was applied first."""
+    """What a guider reads through control networks. controls: those networks, the first that was applied first.
+
+    told, spared: the FluxGuidance that counts for the positive and for the negative prompt.
+    """
 
     positive: Input
     negative: Input
     controls: tuple[SourceNode, ...]
+    told: SourceNode | None
+    spared: SourceNode | None
 
 
 def load_controlnet(draft: Draft) -> None:
@@ -45,21 +50,30 @@ def behind_controls(draft: Draft, guider: SourceNode, positive: str) -> Steered:
 
     Raises Unmappable where the positive and the negative prompt come through different ones.
     """
-    first, steering = _chain(draft, (guider, positive), 0)
-    second, sparing = _chain(draft, (guider, "negative"), 1)
+    first, steering, told = _chain(draft, (guider, positive), 0)
+    second, sparing, spared = _chain(draft, (guider, "negative"), 1)
     plain = all(
         node.type == "ControlNetApply" for node in steering
     )  # ComfyUI's word: it counts for the negative prompt as well
     if steering != sparing and not (plain and not sparing):
         raise Unmappable("its positive and negative prompts come through different control networks")
-    return Steered(first, second, tuple(reversed(steering)))
+    return Steered(first, second, tuple(reversed(steering)), told, spared)
 
 
-def _chain(draft: Draft, place: Input, slot: int) -> tuple[Input, list[SourceNode]]:
-    """The input behind all control networks, and these from the last to the first. slot: the output that is to be read."""
+def _chain(draft: Draft, place: Input, slot: int) -> tuple[Input, list[SourceNode], SourceNode | None]:
+    """The input behind all control networks, these from the last to the first, and the last FluxGuidance among them.
+
+    slot: the output that is to be read.
+    """
     found: list[SourceNode] = []
+    scales: list[SourceNode] = []
     while isinstance(origin := draft.scope.wiring.effective(place[0].link(place[1])), Origin):
         node = draft.scope.graph.nodes[origin.node]
+        if node.type == "FluxGuidance" and node not in scales:
+            draft.absorb(place[1], of=place[0])
+            scales.append(node)
+            place = (node, "conditioning")
+            continue
         if node.type not in APPLIES or node in found:
             break
         if node.type == "ControlNetApplyAdvanced" and origin.slot != slot:
@@ -68,7 +82,7 @@ def _chain(draft: Draft, place: Input, slot: int) -> tuple[Input, list[SourceNod
         found.append(node)
         side = ("positive", "negative")[slot] if node.type == "ControlNetApplyAdvanced" else "conditioning"
         place = (node, side)
-    return place, found
+    return place, found, scales[0] if scales else None
 
 
 def add_controls(draft: Draft, guidance: str, controls: tuple[SourceNode, ...]) -> str:

@@ -168,6 +168,14 @@ class Draft:
             return number % SEEDS
         return value
 
+    def pass_on(self, slot: int, name: str) -> None:
+        """An output that is what an input reads. Raises Unmappable where nothing of ours brings that."""
+        place = self.place(name)
+        found = self.scope.resolve(place) if isinstance(place, Origin) else None
+        if found is None:
+            raise Unmappable(f"its {name} comes from outside, or from nothing that is known")
+        self.output(slot, found)
+
     def absorb(self, name: str, of: SourceNode | None = None) -> None:
         """The node that an input reads needs no node of its own for this reader."""
         node = of or self.node

@@ -8,7 +8,6 @@ from nodegraph.importing.comfyui.draft import Draft, Unmappable, whole
 from nodegraph.importing.comfyui.sizes import picture_size
 from nodegraph.importing.comfyui.source import Origin
 
-_METHODS = {"nearest-exact": "nearest", "bilinear": "bilinear", "area": "area", "bicubic": "bicubic", "lanczos": "lanczos"}
 _FOLDER = re.compile(r"^(?P<name>.*?)\s*\[(?P<folder>input|output|temp)\]$", re.DOTALL)
 _TOKEN = re.compile(r"%[^%\s]+%")
 
@@ -59,31 +58,47 @@ def save_image_advanced(draft: Draft) -> None:
     save_image(draft)
 
 
-def encode_picture(draft: Draft) -> None:
+def encode_picture(draft: Draft, *, tiled: bool = False) -> None:
     encoded = draft.add("encode", "diffusion/encode")
-    draft.take(f"{encoded}.autoencoder", "vae", value=False)
+    _autoencoder(draft, encoded, tiled)
     draft.take(f"{encoded}.image", "pixels", value=False)
     draft.output(0, f"{encoded}.latent")
 
 
-def decode_picture(draft: Draft) -> None:
-    """Only latents that are known to be pictures': those of video and sound have other shapes."""
+def encode_tiled(draft: Draft) -> None:
+    encode_picture(draft, tiled=True)
+
+
+def decode_picture(draft: Draft, *, tiled: bool = False) -> None:
+    """Only latents that are known to be pictures: those of video and sound have other shapes."""
     if draft.linked("samples") and picture_size(draft, draft.node, "samples") is None:
         raise Unmappable("its latent comes from a node, or an outer input, that is not known: it may not be a picture's")
     decoded = draft.add("decode", "diffusion/decode")
-    draft.take(f"{decoded}.autoencoder", "vae", value=False)
+    _autoencoder(draft, decoded, tiled)
     draft.take(f"{decoded}.latent", "samples", value=False)
     draft.output(0, f"{decoded}.image")
 
 
 def decode_tiled(draft: Draft) -> None:
-    decode_picture(draft)
-    draft.note("it decodes the picture whole, not in tiles: no seams, but more memory")
+    decode_picture(draft, tiled=True)
 
 
-def encode_tiled(draft: Draft) -> None:
-    encode_picture(draft)
-    draft.note("it encodes the picture whole, not in tiles: no seams, but more memory")
+def _autoencoder(draft: Draft, reader: str, tiled: bool) -> None:
+    """The autoencoder, in tiles where it is asked for. ComfyUI narrows an overlap that is above a quarter of the tile."""
+    draft.main = reader
+    if not tiled:
+        draft.take(f"{reader}.autoencoder", "vae", value=False)
+        return
+    tiles = draft.add("tiles", "diffusion/tile_autoencoder")
+    draft.take(f"{tiles}.autoencoder", "vae", value=False)
+    draft.link(f"{reader}.autoencoder", f"{tiles}.autoencoder")
+    side, overlap = whole(draft.value("tile_size", 512)), whole(draft.value("overlap", 64))
+    if side is None or overlap is None:
+        raise Unmappable("its tile_size or its overlap is no whole number")
+    draft.take(f"{tiles}.width", "tile_size", otherwise=512)
+    draft.take(f"{tiles}.height", "tile_size", otherwise=512)
+    draft.take(f"{tiles}.overlap", "overlap", otherwise=64, convert=lambda _: min(overlap, side // 4))
+    draft.note("ComfyUI takes the mean of three tilings, ours blends one: faint differences")
 
 
 def image_size(draft: Draft) -> None:
@@ -95,43 +110,9 @@ def image_size(draft: Draft) -> None:
     draft.output(1, f"{measured}.height")
 
 
-def scale_image(draft: Draft) -> None:
-    sides = [draft.scope.constant(draft.node, side) for side in ("width", "height")]
-    if all(whole(side) == 0 for side in sides):
-        raise Unmappable("its width and height are both 0")
-    resized = draft.add("resize", "image/resize_image")
-    draft.take(f"{resized}.image", "image", value=False)
-    for side in ("width", "height"):
-        draft.take(f"{resized}.{side}", side, otherwise=512)
-    _method(draft, resized)
-    crop = draft.value("crop", "disabled")
-    if crop not in ("disabled", "center"):
-        raise Unmappable(f"the crop {crop!r} has no counterpart")
-    draft.set(f"{resized}.fit", "cover" if crop == "center" else "stretch")
-    draft.output(0, f"{resized}.image")
-
-
-def scale_image_by(draft: Draft) -> None:
-    """Width and height are rounded by themselves, as ComfyUI does."""
-    measured, resized = draft.add("size", "image/image_size"), draft.add("resize", "image/resize_image")
-    draft.main = resized
-    draft.take(f"{measured}.image", "image", value=False)
-    draft.take(f"{resized}.image", "image", value=False)
-    for side in ("width", "height"):
-        scaled, rounded = draft.add(f"scaled_{side}", "core/calculate"), draft.add(f"whole_{side}", "core/round_number")
-        draft.link(f"{scaled}.a", f"{measured}.{side}")
-        draft.set(f"{scaled}.operation", "multiply")
-        draft.take(f"{scaled}.b", "scale_by", otherwise=1.0)
-        draft.link(f"{rounded}.value", f"{scaled}.value")
-        draft.link(f"{resized}.{side}", f"{rounded}.value")
-    _method(draft, resized)
-    draft.output(0, f"{resized}.image")
-
-
-def _method(draft: Draft, resized: str) -> None:
-    method = draft.value("upscale_method", "lanczos")
-    if method not in _METHODS:
-        raise Unmappable(f"the method {method!r} has no counterpart")
-    draft.set(f"{resized}.method", _METHODS[method])
-    if method in ("bilinear", "bicubic"):
-        draft.note(f"{method} filters when it makes a picture smaller, where ComfyUI picks pixels: smoother here")
+def invert_image(draft: Draft) -> None:
+    """A falling line as the curve of tones: 1 minus each value."""
+    inverted = draft.add("inverted", "image/adjust_curve")
+    draft.take(f"{inverted}.image", "image", value=False)
+    draft.set(f"{inverted}.curve", [[0.0, 1.0], [1.0, 0.0]])
+    draft.output(0, f"{inverted}.image")

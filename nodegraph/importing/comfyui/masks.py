@@ -6,7 +6,6 @@ import math
 
 from nodegraph.importing.comfyui.draft import Draft, Unmappable, whole
 from nodegraph.importing.comfyui.images import file_name
-from nodegraph.importing.comfyui.source import Origin
 
 _GREY = "#808080"
 _CHANNELS = ("red", "green", "blue", "alpha")
@@ -160,6 +159,10 @@ def encode_for_inpaint(draft: Draft) -> None:
 
 def inpaint_conditioning(draft: Draft) -> None:
     """Its prompts pass on as they are: what they carry for the model goes into the guidance of the samplers that read them."""
+    for name in ("positive", "negative"):
+        source = draft.scope.wiring.origin(draft.node, name)
+        if source is not None and source.type == "FluxGuidance":
+            raise Unmappable("its prompts come through FluxGuidance: it is for FLUX.1 Fill, which is not known yet")
     encoded = draft.add("encode", "diffusion/encode")
     draft.take(f"{encoded}.autoencoder", "vae", value=False)
     draft.take(f"{encoded}.image", "pixels", value=False)
@@ -170,22 +173,9 @@ def inpaint_conditioning(draft: Draft) -> None:
         draft.take(f"{masked}.mask", "mask", value=False)
         place = f"{masked}.latent"
     for slot, name in enumerate(("positive", "negative")):
-        _pass_on(draft, slot, name)
+        draft.pass_on(slot, name)
     _note_size(draft)
     draft.output(2, place)
-
-
-def differential(draft: Draft) -> None:
-    raise Unmappable("every run with a mask is one of differential diffusion here: bypass it before importing")
-
-
-def _pass_on(draft: Draft, slot: int, name: str) -> None:
-    """An output that is what an input reads."""
-    place = draft.place(name)
-    found = draft.scope.resolve(place) if isinstance(place, Origin) else None
-    if found is None:
-        raise Unmappable(f"its {name} comes from outside, or from nothing that is known")
-    draft.output(slot, found)
 
 
 def _note_size(draft: Draft) -> None:

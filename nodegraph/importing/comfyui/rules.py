@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nodegraph.importing.comfyui import controls, images, loading, masks, prompts, sampling, stretches, values
+from nodegraph.importing.comfyui import (
+    controls,
+    images,
+    loading,
+    masks,
+    patches,
+    prompts,
+    regions,
+    sampling,
+    spacing,
+    stretches,
+    upscaling,
+    values,
+)
 from nodegraph.importing.comfyui.draft import Rule
 from nodegraph.importing.comfyui.sizes import EMPTY
 
@@ -15,11 +28,22 @@ RULES: Mapping[str, Rule] = {
     # models and prompts
     "CheckpointLoaderSimple": loading.load_checkpoint,
     "ControlNetLoader": controls.load_controlnet,
+    "DifferentialDiffusion": loading.differential,
+    "LoraLoader": loading.load_lora,
+    "LoraLoaderModelOnly": loading.load_lora_model_only,
+    "ModelSamplingDiscrete": loading.model_sampling,
+    "ModelSamplingFlux": loading.shift_flux,
+    "ModelSamplingSD3": loading.shift_sd3,
+    "UpscaleModelLoader": upscaling.load_upscaler,
+    "VAELoader": loading.load_autoencoder,
     "CLIPSetLastLayer": prompts.set_last_layer,
     "CLIPTextEncode": prompts.encode_text,
     "ConditioningAverage": prompts.blend,
     "ConditioningCombine": prompts.combine,
     "ConditioningConcat": prompts.concat,
+    "ConditioningSetArea": regions.set_area,
+    "ConditioningSetAreaPercentage": regions.set_area_percentage,
+    "ConditioningSetMask": regions.set_mask,
     "ConditioningSetTimestepRange": prompts.set_time,
     # sampling
     "KSampler": sampling.ksampler,
@@ -29,8 +53,13 @@ RULES: Mapping[str, Rule] = {
     # pictures
     "Canny": controls.canny,
     "GetImageSize": images.image_size,
-    "ImageScale": images.scale_image,
-    "ImageScaleBy": images.scale_image_by,
+    "ImageInvert": images.invert_image,
+    "ImageScale": upscaling.scale_image,
+    "ImageScaleBy": upscaling.scale_image_by,
+    "ImageScaleToTotalPixels": upscaling.scale_to_total_pixels,
+    "ImageUpscaleWithModel": upscaling.upscale_with_model,
+    "LatentUpscale": upscaling.upscale_latent,
+    "LatentUpscaleBy": upscaling.upscale_latent_by,
     "LoadImage": images.load_image,
     "SaveImage": images.save_image,
     "SaveImageAdvanced": images.save_image_advanced,
@@ -39,7 +68,6 @@ RULES: Mapping[str, Rule] = {
     "VAEEncode": images.encode_picture,
     "VAEEncodeTiled": images.encode_tiled,
     # masks
-    "DifferentialDiffusion": masks.differential,
     "FeatherMask": masks.feather_mask,
     "GrowMask": masks.grow_mask,
     "ImageCompositeMasked": masks.composite,
@@ -66,6 +94,7 @@ RULES: Mapping[str, Rule] = {
 PARTS = (
     EMPTY
     | controls.APPLIES
-    | {"BasicGuider", "BasicScheduler", "CFGGuider", "ConditioningZeroOut", "KSamplerSelect", "RandomNoise"}
+    | patches.PATCHES
+    | {*sampling.GUIDERS, *spacing.SIGMAS, "ConditioningZeroOut", "KSamplerSelect", "RandomNoise"}
 )
 """Classes that have no node of ours: those that read them take their values in, and only for others a placeholder stays."""

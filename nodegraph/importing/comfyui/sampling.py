@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from nodegraph.importing.comfyui.controls import add_controls, behind_controls
 from nodegraph.importing.comfyui.draft import Draft, Unmappable, number, whole
+from nodegraph.importing.comfyui.patches import add_distilled, add_perpendicular, add_rescale, take_model
 from nodegraph.importing.comfyui.sizes import EMPTY, PictureSize, batch_of, picture_size, set_noise_size
 from nodegraph.importing.comfyui.source import SourceNode
+from nodegraph.importing.comfyui.spacing import SIGMAS, add_schedule, fixed_stretch
 
 SAMPLERS = {
     "euler": "euler",
@@ -33,16 +35,6 @@ SAMPLERS = {
     "lcm": "lcm",
 }
 """ComfyUI's samplers that compute what ours do. What is not here stays a placeholder."""
-SCHEDULES = {
-    "normal": "normal",
-    "karras": "karras",
-    "exponential": "exponential",
-    "simple": "simple",
-    "sgm_uniform": "sgm_uniform",
-    "ddim_uniform": "ddim_uniform",
-    "beta": "beta",
-    "kl_optimal": "kl_optimal",
-}
 _RANDOM = frozenset(
     {
         *("euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_sde_gpu", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
@@ -51,6 +43,7 @@ _RANDOM = frozenset(
 )
 REMEMBERING = frozenset({"dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "lms", "uni_pc", "uni_pc_bh2"})
 """Samplers that use the estimates of the steps before."""
+GUIDERS = ("BasicGuider", "CFGGuider", "PerpNegGuider")
 _FULL = 0.9999  # from here on ComfyUI takes denoise as 1
 _LONGEST_SCHEDULE = 1000
 
@@ -77,16 +70,17 @@ def ksampler(draft: Draft) -> None:
 def sampler_custom(draft: Draft) -> None:
     if draft.value("add_noise", True) is not True:
         raise Unmappable("it adds no noise, which only a sampler that goes on from another can do here")
-    node, solver, sigmas = draft.node, _part(draft, "sampler", "KSamplerSelect"), _part(draft, "sigmas", "BasicScheduler")
-    denoise = run(draft, Sampling(node, solver, sigmas, node, "noise_seed"))
+    node, solver, sigmas = draft.node, _part(draft, "sampler", "KSamplerSelect"), _part(draft, "sigmas", *SIGMAS)
+    denoise = run(draft, Sampling(node, solver, sigmas, node, "noise_seed", stretch=fixed_stretch(draft, sigmas)))
     draft.output(0, f"{denoise}.latent")
     draft.output(1, f"{denoise}.latent")
 
 
 def sampler_custom_advanced(draft: Draft) -> None:
-    noise, guider = _part(draft, "noise", "RandomNoise"), _part(draft, "guider", "CFGGuider", "BasicGuider")
-    solver, sigmas = _part(draft, "sampler", "KSamplerSelect"), _part(draft, "sigmas", "BasicScheduler")
-    denoise = run(draft, Sampling(guider, solver, sigmas, noise, "noise_seed", guided=guider.type == "CFGGuider"))
+    noise, guider = _part(draft, "noise", "RandomNoise"), _part(draft, "guider", *GUIDERS)
+    solver, sigmas = _part(draft, "sampler", "KSamplerSelect"), _part(draft, "sigmas", *SIGMAS)
+    guided, stretch = guider.type != "BasicGuider", fixed_stretch(draft, sigmas)
+    denoise = run(draft, Sampling(guider, solver, sigmas, noise, "noise_seed", guided=guided, stretch=stretch))
     draft.output(0, f"{denoise}.latent")
     draft.output(1, f"{denoise}.latent")
 
@@ -112,7 +106,7 @@ def run(draft: Draft, sampling: Sampling) -> str:
     partial = sampling.stretch[0] > 0 if sampling.stretch else _is_partial(draft, sampling)
     guidance, schedule = (
         add_guidance(draft, sampling),
-        add_schedule(draft, sampling, spread=not (partial and not sampling.stretch)),
+        add_schedule(draft, sampling.sigmas, sampling.guider, spread=not (partial and not sampling.stretch)),
     )
     noise, begin = draft.add("noise", "diffusion/sample_noise"), draft.add("begin", "diffusion/begin_denoise")
     denoise = add_denoise(draft, sampling, guidance, schedule)
@@ -140,11 +134,15 @@ def add_guidance(draft: Draft, sampling: Sampling) -> str:
     prompts = behind_controls(draft, guider, "positive" if sampling.guided else "conditioning")
     (positive_of, positive), (negative_of, negative_name) = prompts.positive, prompts.negative
     draft.take(f"{guidance}.positive", positive, of=positive_of, value=False)
+    add_distilled(draft, guidance, prompts.told, prompts.spared)
+    add_rescale(draft, guidance, guider)
     if not sampling.guided:
         draft.set(f"{guidance}.scale", 1.0)
         return add_controls(draft, _told_the_mask(draft, positive_of, positive, guidance), prompts.controls)
     draft.take(f"{guidance}.scale", "cfg", of=guider, otherwise=8.0)
     draft.publish("guidance_scale", "Guidance scale", "cfg", of=guider)
+    if guider.type == "PerpNegGuider":
+        add_perpendicular(draft, guidance, guider)
     negative = draft.scope.wiring.origin(negative_of, negative_name)
     unguided = not draft.linked("cfg", guider) and number(draft.value("cfg", 8.0, of=guider)) == 1
     if unguided and negative is not None and negative.type == "ConditioningZeroOut":
@@ -168,32 +166,11 @@ def _told_the_mask(draft: Draft, guider: SourceNode, prompt: str, guidance: str)
     return told
 
 
-def add_schedule(draft: Draft, sampling: Sampling, *, spread: bool = True) -> str:
-    """The schedule of a run; `spread`: its steps are those of the source."""
-    source = sampling.sigmas
-    schedule = draft.add("schedule", "diffusion/noise_schedule")
-    draft.take(f"{schedule}.denoiser", "model", of=source, value=False)
-    draft.take(f"{schedule}.schedule", "scheduler", of=source, convert=_name_of("scheduler", SCHEDULES))
-    if spread:
-        draft.take(f"{schedule}.steps", "steps", of=source, otherwise=20)
-    if draft.scope.constant(source, "scheduler") == "ddim_uniform":
-        _note_ddim_uniform(draft, source)
-    draft.publish("schedule", "Schedule", "scheduler", of=source)
-    return schedule
-
-
-def _note_ddim_uniform(draft: Draft, source: SourceNode) -> None:
-    steps = whole(draft.scope.constant(source, "steps")) or 20
-    real = len(range(1, 1000, max(1, 1000 // max(1, steps))))
-    more = f", and takes {real} steps where {steps} are asked for" if real != steps else ""
-    draft.note(f"ddim_uniform: ComfyUI's ends at a clean picture{more}; ours ends at the trace of noise of the first timestep")
-
-
 def add_denoise(draft: Draft, sampling: Sampling, guidance: str, schedule: str) -> str:
     """The node that takes the steps; how many is for the caller to say."""
     denoise = draft.add("denoise", "diffusion/denoise")
     draft.main = denoise
-    draft.take(f"{denoise}.denoiser", "model", of=sampling.guider, value=False)
+    take_model(draft, f"{denoise}.denoiser", sampling.guider)
     draft.take(f"{denoise}.sampler", "sampler_name", of=sampling.solver, convert=_name_of("sampler", SAMPLERS))
     draft.link(f"{denoise}.schedule", f"{schedule}.schedule")
     draft.link(f"{denoise}.guidance", f"{guidance}.guidance")
@@ -215,7 +192,7 @@ def _name_of(what: str, table: Mapping[str, str]) -> Callable[[object], str]:
 
 
 def _noise(draft: Draft, sampling: Sampling, size: PictureSize, noise: str, begin: str) -> None:
-    draft.take(f"{noise}.denoiser", "model", of=sampling.guider, value=False)
+    take_model(draft, f"{noise}.denoiser", sampling.guider)
     set_noise_size(draft, noise, size)
     if size.node.type in EMPTY and size.scale == 1:
         draft.publish("width", "Width", "width", of=size.node)

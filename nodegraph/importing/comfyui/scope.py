@@ -174,6 +174,8 @@ class Scope:
     def _commit(self, draft: Draft, verdict: Verdict | None = None) -> None:
         node = draft.node
         became = sorted(draft.entries, key=lambda name: name != draft.main)
+        if verdict is None and not became:  # it passes on what it reads
+            verdict = Verdict("resolved", [], "it changes nothing here", draft.notes)
         self.verdicts[node.id] = verdict or Verdict("mapped", became, "", draft.notes)
         self.entries |= draft.entries
         self.outputs |= {Origin(node.id, slot): place for slot, place in draft.outputs.items()}

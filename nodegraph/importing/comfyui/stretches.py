@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nodegraph.importing.comfyui.draft import Draft, Unmappable, whole
-from nodegraph.importing.comfyui.sampling import REMEMBERING, Sampling, add_denoise, add_guidance, add_schedule, run
+from nodegraph.importing.comfyui.sampling import REMEMBERING, Sampling, add_denoise, add_guidance, run
+from nodegraph.importing.comfyui.spacing import add_schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def _go_on(draft: Draft, sampling: Sampling, steps: int) -> str:
         raise Unmappable("it adds no noise, and the sampler before it leaves none that it could go on from")
     if (left.step, left.steps, left.schedule) != (start, steps, draft.value("scheduler")):
         raise Unmappable("it goes on with another schedule, or at another step, than the sampler before it left off")
-    guidance, schedule = add_guidance(draft, sampling), add_schedule(draft, sampling)
+    guidance, schedule = add_guidance(draft, sampling), add_schedule(draft, draft.node, draft.node)
     denoise = add_denoise(draft, sampling, guidance, schedule)
     draft.link(f"{denoise}.state", left.state)
     draft.set(f"{denoise}.steps", end - start)
