@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from .loaded import Hints, LoadedImageAdapter, Reading
+from .lora import given
 
 
 def normalised(shares: Tensor) -> Tensor:
@@ -135,7 +136,10 @@ class _Processor:
             read = torch.zeros_like(query)
         for group in self._plan.groups:
             if group.adapter is None:
-                keys, values = attn.to_k(group.tokens), attn.to_v(group.tokens)
+                with given(attn.to_k, group.rows):
+                    keys = attn.to_k(group.tokens)
+                with given(attn.to_v, group.rows):
+                    values = attn.to_v(group.tokens)
             else:
                 keys, values = group.adapter.keys_and_values(self._layer, group.tokens)
             parts = _attend(query[group.index], keys.to(query), values.to(query), attn.heads)

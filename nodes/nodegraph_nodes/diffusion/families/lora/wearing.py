@@ -6,7 +6,8 @@ own is packed, the layer is left alone and the change of its output is added eac
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -36,6 +37,17 @@ class Progress:
     """How far the rows of the batch are that a network is at work on; None outside of a run."""
 
     rows: tuple[float, ...] | None = None
+
+
+    @contextmanager
+    def only(self, items: Sequence[int]) -> Iterator[None]:
+        """While a layer is given one row for each of these items of the batch, in this order, instead of all of them."""
+        rows = self.rows
+        self.rows = None if rows is None else tuple(rows[item] for item in items)
+        try:
+            yield
+        finally:
+            self.rows = rows
 
 
 @dataclass(slots=True)
@@ -158,6 +170,15 @@ def _original(target: Target) -> Tensor:
 
 
 # ---- added ----
+
+
+def given(layer: nn.Module, items: Sequence[int]) -> AbstractContextManager[None]:
+    """While this is open, a layer is given one row for each of these items of the batch, which may repeat.
+
+    What a LoRA adds there by a weight that varies is then that of these items' progress.
+    """
+    unmerged = layer._modules.get(_CHILD)
+    return unmerged.progress.only(items) if isinstance(unmerged, _Unmerged) else nullcontext()
 
 
 class _Term(nn.Module):
