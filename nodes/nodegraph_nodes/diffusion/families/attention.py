@@ -17,7 +17,11 @@ from .lora import given
 
 
 def normalised(shares: Tensor) -> Tensor:
-    """Shares [N, ...] of N things, at least 0, as parts of 1 at each place; where nothing counts, all count alike."""
+    """Shares [N, ...] of N things as parts of 1 at each place; where nothing counts, all count alike.
+
+    What counts less than nothing (a prompt with a negative weight) is left out: there is nothing to lead away from.
+    """
+    shares = shares.clamp_min(0)
     total = shares.sum(0)
     return torch.where(total > 1e-6, shares / total.clamp_min(1e-6), 1 / shares.shape[0])
 

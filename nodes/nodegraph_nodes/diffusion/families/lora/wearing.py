@@ -38,7 +38,6 @@ class Progress:
 
     rows: tuple[float, ...] | None = None
 
-
     @contextmanager
     def only(self, items: Sequence[int]) -> Iterator[None]:
         """While a layer is given one row for each of these items of the batch, in this order, instead of all of them."""
