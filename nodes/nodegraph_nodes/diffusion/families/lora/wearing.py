@@ -70,19 +70,18 @@ class _Wish:
     key: tuple[Any, ...] = ()
 
 
-def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> bool:
+def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> None:
     """Let a network have these LoRAs on and no others. index_of: network -> its layers by name.
 
-    Layers whose changes stay the same are not touched. Whether what layers add to their output is another than before. Raises
-    ModelError, before anything is changed.
+    Layers whose changes stay the same are not touched. Raises ModelError, before anything is changed.
     """
     worn: Worn | None = getattr(network, "worn", None)
     if worn is None:
         if not patches:
-            return False
+            return
         worn = network.worn = Worn(index_of(network))
     if tuple(patches) == worn.patches:
-        return False
+        return
     if any(is_streamed(target.module) for targets in worn.index.values() for target in targets):
         raise ModelError(
             (*worn.patches, *patches)[-1].path,
@@ -99,7 +98,6 @@ def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> bool:
         if worn.merged.get(key) != wish.key:
             _merge(worn.targets[key], wish)
             worn.merged[key] = wish.key
-    before = dict(worn.added)
     for key in list(worn.added):
         if key not in added or added[key].key != worn.added[key]:
             _take_off(worn.targets[key])
@@ -109,7 +107,6 @@ def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> bool:
             _add(worn.targets[key], wish, worn.progress)
             worn.added[key] = wish.key
     _follow(network, worn.progress if any(curve for wish in added.values() for _, _, curve in wish.changes) else None)
-    return worn.added != before
 
 
 def _wishes(
