@@ -14,15 +14,15 @@ from torch import Tensor
 from nodegraph import Context, GraphBuilder, Inputs, NodeError, Seed, composite, node
 from nodegraph_nodes.diffusion.families import LoadedDenoiser, latents_of
 from nodegraph_nodes.diffusion.families.attention import misfit
-from nodegraph_nodes.diffusion.families.compiling import attention_by
 from nodegraph_nodes.diffusion.families.networks import UNetDenoiser
 from nodegraph_nodes.diffusion.finite import latent_problem, step_problem
 from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
 from nodegraph_nodes.diffusion.samplers import Request, begin, finish, masked_step, run_step, run_steps, sampler_of
 from nodegraph_nodes.diffusion.steering import Resident
 from nodegraph_nodes.diffusion.tiling import estimates
+from nodegraph_nodes.diffusion.tune import attention_of
 from nodegraph_nodes.pictures import to_preview
-from nodegraph_nodes.types import Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
+from nodegraph_nodes.types import Conditioning, Denoiser, DenoiseState, Guidance, Latent, Point, Schedule
 
 SamplerName = Literal[
     "euler",
@@ -108,13 +108,13 @@ def denoise_step(
     """Take one denoise step."""
     _check_step(denoiser, state, schedule, guidance)
     network = context.resident(denoiser)
-    _check_attention(network, guidance, context.resident)
+    _check_network(network, denoiser, state, guidance, context.resident)
     progress = state.index / schedule.steps
 
     def predict(x: Tensor, point: Point) -> Tensor:
         return estimates(network, denoiser, [Evaluation(x, point, guidance, progress)], context.resident)[0]
 
-    with attention_by(denoiser.attention):
+    with attention_of(denoiser):
         after = run_step(sampler_of(sampler, eta), state, schedule, predict)
     if problem := step_problem(after.x, sampler, after.index, schedule.steps):
         raise problem
@@ -133,7 +133,7 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
     for i, call in enumerate(calls):
         try:
             _check_step(call.denoiser, call.state, call.schedule, call.guidance)
-            _check_attention(network, call.guidance, call.context.resident)
+            _check_network(network, call.denoiser, call.state, call.guidance, call.context.resident)
         except NodeError as error:
             results[i] = error
     fit = [call for i, call in enumerate(calls) if i not in results]
@@ -149,7 +149,7 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
             )
 
         steps = [masked_step(sampler_of(call.sampler, call.eta), call.state, call.schedule) for call in fit]
-        with attention_by(calls[0].denoiser.attention):
+        with attention_of(calls[0].denoiser):
             after = iter(run_steps(steps, predict))
         for i, call in enumerate(calls):
             if i not in results:
@@ -163,11 +163,15 @@ def denoise_steps(calls: Sequence[Inputs]) -> list[DenoiseState | NodeError]:
 
 def _guidance_shape(guidance: Guidance) -> tuple[object, ...]:
     """What must agree for guidances to be evaluated together. A negative prompt of another length keeps a run alone."""
-    prompts = (guidance.positive, guidance.negative, guidance.empty)
-    parts = [part for prompt in prompts if prompt is not None for part in prompt.parts]
-    shapes = {prompt_shape(part) for part in parts}
+    shapes = {prompt_shape(part) for part in _parts(guidance)}
     adapters = tuple(prompt.network for prompt in guidance.image_prompts)
     return (guidance.positive.family, *sorted(shapes, key=repr), adapters, guidance.concat is None)
+
+
+def _parts(guidance: Guidance) -> list[Conditioning]:
+    """All that its prompts consist of."""
+    prompts = (guidance.positive, guidance.negative, guidance.empty)
+    return [part for prompt in prompts if prompt is not None for part in prompt.parts]
 
 
 def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, guidance: Guidance) -> None:
@@ -178,7 +182,9 @@ def _check_step(denoiser: Denoiser, state: DenoiseState, schedule: Schedule, gui
             hint="Take fewer steps here, or give the schedule more.",
         )
     _same_latents(state.family, denoiser.family, "state")
-    _same_family(guidance.positive.family, denoiser.family, "guidance")
+    _same_latents(schedule.family, denoiser.family, "schedule")
+    for part in _parts(guidance):
+        _same_family(part.family, denoiser.family, "guidance")
     _check_channels(denoiser, state, guidance)
     _same_kind(guidance, denoiser)
     _small_enough(state, denoiser)
@@ -207,9 +213,29 @@ def _check_channels(denoiser: Denoiser, state: DenoiseState, guidance: Guidance)
     )
 
 
+def _check_network(
+    network: LoadedDenoiser, denoiser: Denoiser, state: DenoiseState, guidance: Guidance, resident: Resident
+) -> None:
+    """Refuse what this kind of network cannot do. diffusers' conditional U-Net makes odd sizes even by itself."""
+    if type(getattr(network, "module", None)).__name__ != "UNet2DConditionModel":
+        _whole_patches(denoiser, state)
+    _check_attention(network, guidance, resident)
+
+
+def _whole_patches(denoiser: Denoiser, state: DenoiseState) -> None:
+    height, width = (side * denoiser.downscale for side in state.x.shape[1:])
+    if height % denoiser.size_multiple or width % denoiser.size_multiple:
+        raise NodeError(
+            "A picture of this size does not fit the model.",
+            socket="state",
+            expected=f"sides that are multiples of {denoiser.size_multiple} pixels",
+            got=f"{width} x {height}",
+            hint="Make the noise, or the picture that the run begins with, of another size.",
+        )
+
+
 def _check_attention(network: LoadedDenoiser, guidance: Guidance, resident: Resident) -> None:
-    prompts = (guidance.positive, *([guidance.negative] if guidance.negative else []))
-    regions = any(part.attend for prompt in prompts for part in prompt.parts)
+    regions = any(part.attend for part in _parts(guidance))
     if not regions and not guidance.image_prompts:
         return
     if not isinstance(network, UNetDenoiser):
@@ -287,11 +313,10 @@ _TOLD = {
 def _same_kind(guidance: Guidance, denoiser: Denoiser) -> None:
     """A prompt means nothing to a model that is told a class, and the other way round."""
     expected, hint = _TOLD[denoiser.conditioning]
-    for conditioning in (guidance.positive, guidance.negative):
-        for part in conditioning.parts if conditioning is not None else ():
-            if part.kind != denoiser.conditioning:
-                got = _TOLD[part.kind][0]
-                raise NodeError(f"This model is told {expected}.", socket="guidance", expected=expected, got=got, hint=hint)
+    for part in _parts(guidance):
+        if part.kind != denoiser.conditioning:
+            got = _TOLD[part.kind][0]
+            raise NodeError(f"This model is told {expected}.", socket="guidance", expected=expected, got=got, hint=hint)
 
 
 def _small_enough(state: DenoiseState, denoiser: Denoiser) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from nodegraph_nodes.types import Conditioning, ControlNet, Denoiser, Fit, Guidance, Tiles, Wrap
+from nodegraph_nodes.types import Conditioning, Control, ControlNet, Denoiser, Guidance, Tiles, Wrap
 
 from .families.loaded import LoadedAutoencoder, LoadedDenoiser
 from .families.wrapping import set_wrap
@@ -100,7 +100,8 @@ def estimates(
     height, width = evaluations[0].x.shape[1:]
     overlap = tiles.overlap // scale
     places = windows(height, width, (tiles.height // scale, tiles.width // scale), overlap, denoiser.wrap)
-    wanted = [_in_window(evaluation, window, scale) for evaluation in evaluations for window in places]
+    sized = [_sized(evaluation, scale) for evaluation in evaluations]
+    wanted = [_in_window(evaluation, window, scale) for evaluation in sized for window in places]
     parts: list[Tensor] = []
     for start in range(0, len(wanted), _AT_ONCE):
         parts += guided_denoised_many(network, wanted[start : start + _AT_ONCE], resident)
@@ -120,19 +121,34 @@ def _wrapping(resident: Resident, wrap: Wrap) -> Resident:
     return found
 
 
+def _sized(evaluation: Evaluation, scale: int) -> Evaluation:
+    """Masks as large as the latent and control pictures as large as the picture: once, and not for every window."""
+    size = (evaluation.x.shape[1], evaluation.x.shape[2])
+
+    def picture(control: Control) -> Control:
+        return replace(control, image=fitted(control.image, size[0] * scale, size[1] * scale, control.fit))
+
+    guidance = _placed(evaluation.guidance, lambda mask: _resized(mask[None], size)[0])
+    return evaluation._replace(guidance=replace(guidance, controls=tuple(map(picture, guidance.controls))))
+
+
 def _in_window(evaluation: Evaluation, window: Window, scale: int) -> Evaluation:
     """What a window sees of a run: everything that has a place is cut along with x."""
-    size = (evaluation.x.shape[1], evaluation.x.shape[2])
-    return evaluation._replace(x=cut(evaluation.x, window), guidance=_guidance(evaluation.guidance, window, size, scale))
+    fine = window.times(scale)
+    guidance = _placed(evaluation.guidance, lambda mask: cut(mask, window))
+    guidance = replace(
+        guidance,
+        controls=tuple(replace(c, image=cut(c.image.movedim(-1, 0), fine).movedim(0, -1)) for c in guidance.controls),
+        concat=None if guidance.concat is None else cut(guidance.concat, window),
+    )
+    return evaluation._replace(x=cut(evaluation.x, window), guidance=guidance)
 
 
-def _guidance(guidance: Guidance, window: Window, size: tuple[int, int], scale: int) -> Guidance:
+def _placed(guidance: Guidance, change: Callable[[Tensor], Tensor]) -> Guidance:
+    """A guidance with other masks."""
+
     def mask(whole: Tensor | None) -> Tensor | None:
-        return None if whole is None else cut(_resized(whole[None], size)[0], window)
-
-    def picture(whole: Tensor, fit: Fit) -> Tensor:  # [H, W, C]
-        fine = fitted(whole, size[0] * scale, size[1] * scale, fit)
-        return cut(fine.movedim(-1, 0), window.times(scale)).movedim(0, -1)
+        return None if whole is None else change(whole)
 
     def prompt(whole: Conditioning) -> Conditioning:
         return replace(whole, mask=mask(whole.mask), others=tuple(map(prompt, whole.others)))
@@ -142,9 +158,8 @@ def _guidance(guidance: Guidance, window: Window, size: tuple[int, int], scale: 
         positive=prompt(guidance.positive),
         negative=None if guidance.negative is None else prompt(guidance.negative),
         empty=None if guidance.empty is None else prompt(guidance.empty),
-        controls=tuple(replace(c, image=picture(c.image, c.fit), mask=mask(c.mask)) for c in guidance.controls),
-        image_prompts=tuple(replace(p, mask=mask(p.mask)) for p in guidance.image_prompts),
-        concat=None if guidance.concat is None else cut(guidance.concat, window),
+        controls=tuple(replace(each, mask=mask(each.mask)) for each in guidance.controls),
+        image_prompts=tuple(replace(each, mask=mask(each.mask)) for each in guidance.image_prompts),
     )
 
 

@@ -37,11 +37,10 @@ def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
                 "link diffusion/tile_denoiser after diffusion/seamless.",
             )
     if not isinstance(recipe, Autoencoder):
-        otherwise = wear(network, recipe.patches, text_index if isinstance(recipe, TextEncoder) else denoiser_index)
-        if otherwise and isinstance(recipe, Denoiser):
-            set_compiled(network.module, "off")  # what was compiled knows nothing of what layers add now
+        wear(network, recipe.patches, text_index if isinstance(recipe, TextEncoder) else denoiser_index)
     if isinstance(recipe, Denoiser):
-        set_compiled(network.module, recipe.compiled)
+        varies = any(lora.curve for lora in recipe.patches)  # with every step: each would be compiled anew
+        set_compiled(network.module, "off" if varies else recipe.compiled)
     if isinstance(recipe, TextEncoder):
         read_as_told(network, recipe)
 

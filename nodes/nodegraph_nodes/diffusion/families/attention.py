@@ -13,10 +13,15 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from .loaded import Hints, LoadedImageAdapter, Reading
+from .lora import given
 
 
 def normalised(shares: Tensor) -> Tensor:
-    """Shares [N, ...] of N things, at least 0, as parts of 1 at each place; where nothing counts, all count alike."""
+    """Shares [N, ...] of N things as parts of 1 at each place; where nothing counts, all count alike.
+
+    What counts less than nothing (a prompt with a negative weight) is left out: there is nothing to lead away from.
+    """
+    shares = shares.clamp_min(0)
     total = shares.sum(0)
     return torch.where(total > 1e-6, shares / total.clamp_min(1e-6), 1 / shares.shape[0])
 
@@ -135,7 +140,10 @@ class _Processor:
             read = torch.zeros_like(query)
         for group in self._plan.groups:
             if group.adapter is None:
-                keys, values = attn.to_k(group.tokens), attn.to_v(group.tokens)
+                with given(attn.to_k, group.rows):
+                    keys = attn.to_k(group.tokens)
+                with given(attn.to_v, group.rows):
+                    values = attn.to_v(group.tokens)
             else:
                 keys, values = group.adapter.keys_and_values(self._layer, group.tokens)
             parts = _attend(query[group.index], keys.to(query), values.to(query), attn.heads)

@@ -37,11 +37,14 @@ def _guarded(module: nn.Module, compiled: Callable[..., Any]) -> Callable[..., A
     """Calls what was compiled; where compiling fails (there is no compiler), the network itself from then on."""
 
     def call(*arguments: Any, **more: Any) -> Any:
+        from torch._dynamo import config
         from torch._dynamo.exc import BackendCompilerFailed, TorchDynamoException
         from torch._inductor.exc import InductorError
 
         try:
-            return compiled(*arguments, **more)
+            # a LoRA on packed weights adds to layers' outputs by hooks; otherwise torch would go on without noticing them
+            with config.patch(skip_nnmodule_hook_guards=False):
+                return compiled(*arguments, **more)
         except (BackendCompilerFailed, TorchDynamoException, InductorError) as error:
             reason = " ".join(str(error).strip().split("\n")[:2])
             _LOG.warning("The network cannot be compiled and runs as it is: %s", reason)

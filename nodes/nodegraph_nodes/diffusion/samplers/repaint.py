@@ -23,6 +23,8 @@ def repainted_share(mask: Tensor, step: int, steps: int) -> Tensor:
 def gone_back(after: DenoiseState, schedule: Schedule) -> DenoiseState:
     """The state after a step, with the original back at the level reached wherever the step did not count.
 
+    After the last step it is clean, as in diffusers' inpainting, also where the schedule ends at a little noise (ddim_uniform).
+
     Solvers keep their own history, of estimates of the whole picture: what has not counted yet is a good guess all the same.
     """
     kept = after.repaint
@@ -30,6 +32,7 @@ def gone_back(after: DenoiseState, schedule: Schedule) -> DenoiseState:
         return after
     point = schedule.point(after.index)
     share = repainted_share(kept.mask, after.index - 1, schedule.steps)
-    x = torch.lerp(point.alpha * kept.original + point.sigma * kept.noise, after.x, share)
+    sigma = point.sigma if after.index < schedule.steps else 0.0
+    x = torch.lerp(point.alpha * kept.original + sigma * kept.noise, after.x, share)
     denoised = None if after.denoised is None else torch.lerp(kept.original, after.denoised, share)
     return replace(after, x=x, denoised=denoised)

@@ -7,7 +7,7 @@ network and takes them off again.
 from .describing import Fit, fit, lora_family, told_family
 from .reading import LoraFile, LoraLayer, UnsupportedLora, read_lora, read_names
 from .targets import denoiser_index, filled_modules, text_index
-from .wearing import wear
+from .wearing import given, wear
 
 __all__ = [
     "Fit",
@@ -17,6 +17,7 @@ __all__ = [
     "denoiser_index",
     "filled_modules",
     "fit",
+    "given",
     "lora_family",
     "read_lora",
     "read_names",

@@ -6,7 +6,8 @@ own is packed, the layer is left alone and the change of its output is added eac
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -37,6 +38,16 @@ class Progress:
 
     rows: tuple[float, ...] | None = None
 
+    @contextmanager
+    def only(self, items: Sequence[int]) -> Iterator[None]:
+        """While a layer is given one row for each of these items of the batch, in this order, instead of all of them."""
+        rows = self.rows
+        self.rows = None if rows is None else tuple(rows[item] for item in items)
+        try:
+            yield
+        finally:
+            self.rows = rows
+
 
 @dataclass(slots=True)
 class Worn:
@@ -59,19 +70,18 @@ class _Wish:
     key: tuple[Any, ...] = ()
 
 
-def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> bool:
+def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> None:
     """Let a network have these LoRAs on and no others. index_of: network -> its layers by name.
 
-    Layers whose changes stay the same are not touched. Whether what layers add to their output is another than before. Raises
-    ModelError, before anything is changed.
+    Layers whose changes stay the same are not touched. Raises ModelError, before anything is changed.
     """
     worn: Worn | None = getattr(network, "worn", None)
     if worn is None:
         if not patches:
-            return False
+            return
         worn = network.worn = Worn(index_of(network))
     if tuple(patches) == worn.patches:
-        return False
+        return
     if any(is_streamed(target.module) for targets in worn.index.values() for target in targets):
         raise ModelError(
             (*worn.patches, *patches)[-1].path,
@@ -88,7 +98,6 @@ def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> bool:
         if worn.merged.get(key) != wish.key:
             _merge(worn.targets[key], wish)
             worn.merged[key] = wish.key
-    before = dict(worn.added)
     for key in list(worn.added):
         if key not in added or added[key].key != worn.added[key]:
             _take_off(worn.targets[key])
@@ -98,7 +107,6 @@ def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> bool:
             _add(worn.targets[key], wish, worn.progress)
             worn.added[key] = wish.key
     _follow(network, worn.progress if any(curve for wish in added.values() for _, _, curve in wish.changes) else None)
-    return worn.added != before
 
 
 def _wishes(
@@ -158,6 +166,15 @@ def _original(target: Target) -> Tensor:
 
 
 # ---- added ----
+
+
+def given(layer: nn.Module, items: Sequence[int]) -> AbstractContextManager[None]:
+    """While this is open, a layer is given one row for each of these items of the batch, which may repeat.
+
+    What a LoRA adds there by a weight that varies is then that of these items' progress.
+    """
+    unmerged = layer._modules.get(_CHILD)
+    return unmerged.progress.only(items) if isinstance(unmerged, _Unmerged) else nullcontext()
 
 
 class _Term(nn.Module):
