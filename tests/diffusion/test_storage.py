@@ -159,7 +159,7 @@ def test_a_packed_network_is_small_and_nearly_the_same(folder, storage, limit, s
     whole, packed = load_denoiser(recipe, "cpu"), load_denoiser(replace(recipe, storage=storage), "cpu")
     found = error(output(packed), output(whole))
     assert 0 < found < limit
-    stored = [layer for layer in packed.unet.modules() if is_stored(layer)]
+    stored = [layer for layer in packed.module.modules() if is_stored(layer)]
     inside = sum(module_bytes(layer) for layer in stored) - sum(layer.bias.nbytes for layer in stored if layer.bias is not None)
     dense_bytes = sum(layer.weight.numel() * 4 for layer in stored)
     assert inside / dense_bytes < share
@@ -179,12 +179,12 @@ def test_text_encoders_are_packed_as_well(tmp_path):
 def test_the_starter_models_int8_files_are_opened_up_unless_storage_says_otherwise():
     recipe = describe_model(STARTER, "digest").denoiser
     plain = load_denoiser(recipe, "cpu")
-    assert not any(map(is_stored, plain.unet.modules()))
+    assert not any(map(is_stored, plain.module.modules()))
     packed = load_denoiser(replace(recipe, storage="int8"), "cpu")
     assert packed.nbytes < 0.35 * plain.nbytes
-    for name, layer in packed.unet.named_modules():
+    for name, layer in packed.module.named_modules():
         if is_stored(layer):
-            assert torch.equal(layer.weight, plain.unet.get_submodule(name).weight)
+            assert torch.equal(layer.weight, plain.module.get_submodule(name).weight)
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
@@ -252,7 +252,7 @@ def test_a_whole_gguf_file_is_a_model_and_stays_small_in_memory(folder, tmp_path
     plain = describe_model(folder / "model", "digest")
     packed, whole = load_denoiser(recipes.denoiser, "cpu"), load_denoiser(plain.denoiser, "cpu")
     assert 0 < error(output(packed), output(whole)) < 0.02
-    layers = [layer for layer in packed.unet.modules() if is_stored(layer)]
+    layers = [layer for layer in packed.module.modules() if is_stored(layer)]
     assert layers
     assert packed.nbytes < whole.nbytes
     a, b = (load_text_encoder(r.text_encoder, "cpu").encode(["a red apple"])[0] for r in (recipes, plain))
@@ -334,21 +334,21 @@ def test_a_lora_on_packed_weights_is_exactly_itself_and_comes_off(folder, lora, 
     recipe = replace(describe_model(folder / "model", "digest").denoiser, storage=storage)
     packed = load_denoiser(recipe, "cpu")
     before = output(packed)
-    state = {name: tensor.clone() for name, tensor in (*packed.unet.named_parameters(), *packed.unet.named_buffers())}
+    state = {name: tensor.clone() for name, tensor in (*packed.module.named_parameters(), *packed.module.named_buffers())}
     opened = opened_up(packed, recipe, folder)  # the same weights, unpacked into a plain network's file
     adapt(packed, replace(recipe, patches=(lora,)))
     adapted = load_denoiser(replace(opened, patches=(lora,)), "cpu")
     assert torch.allclose(output(packed), output(adapted), rtol=1e-3, atol=1e-4)
     assert error(output(packed), before) > 0.05
     adapt(packed, recipe)
-    after = dict((*packed.unet.named_parameters(), *packed.unet.named_buffers()))
+    after = dict((*packed.module.named_parameters(), *packed.module.named_buffers()))
     assert state.keys() == after.keys()
     assert all(torch.equal(state[name], after[name]) for name in state)
     assert torch.equal(output(packed), before)
 
 
 def opened_up(network: Any, recipe: Denoiser, folder: Path) -> Denoiser:
-    weights = {name: layer.weight for name, layer in network.unet.named_modules() if is_stored(layer)}
+    weights = {name: layer.weight for name, layer in network.module.named_modules() if is_stored(layer)}
     target = folder / f"opened_{recipe.storage}"
     import shutil
 
@@ -363,16 +363,16 @@ def test_a_lora_leaves_the_starter_models_weights_as_it_found_them(lora, tmp_pat
     for storage in ("as_stored", "int8"):
         recipe = describe_model(STARTER, "digest", storage=storage).denoiser
         network = load_denoiser(recipe, "cpu")
-        name = next(n for n, layer in network.unet.named_modules() if n.endswith("attn2.to_k"))
-        shape = network.unet.get_submodule(name).weight.shape
+        name = next(n for n, layer in network.module.named_modules() if n.endswith("attn2.to_k"))
+        shape = network.module.get_submodule(name).weight.shape
         stem = "unet." + name
         path = tmp_path / f"{storage}.safetensors"
         save_file({f"{stem}.lora_A.weight": torch.randn(2, shape[1]), f"{stem}.lora_B.weight": torch.randn(shape[0], 2)}, path)
-        before = {n: t.clone() for n, t in network.unet.state_dict().items()}
-        weight = network.unet.get_submodule(name).weight.clone()
+        before = {n: t.clone() for n, t in network.module.state_dict().items()}
+        weight = network.module.get_submodule(name).weight.clone()
         adapt(network, replace(recipe, patches=(Lora("x", str(path), storage),)))
         if storage == "as_stored":
-            assert not torch.equal(network.unet.get_submodule(name).weight, weight)
+            assert not torch.equal(network.module.get_submodule(name).weight, weight)
         adapt(network, recipe)
-        assert all(torch.equal(t, before[n]) for n, t in network.unet.state_dict().items())
-        assert torch.equal(network.unet.get_submodule(name).weight, weight)
+        assert all(torch.equal(t, before[n]) for n, t in network.module.state_dict().items())
+        assert torch.equal(network.module.get_submodule(name).weight, weight)
