@@ -196,7 +196,7 @@ def test_a_float8_file_stays_float8_in_memory_and_computes_like_its_cast(folder,
     )
     ours, expected = (load_denoiser(describe_model(p, "d").denoiser, "cpu") for p in (small, wide))
     weights = expected.unet.state_dict()
-    stored = [(name, layer) for name, layer in ours.unet.named_modules() if is_stored(layer)]
+    stored = [(name, layer) for name, layer in ours.module.named_modules() if is_stored(layer)]
     assert stored
     assert all(torch.equal(layer.weight, weights[f"{name}.weight"]) for name, layer in stored)
     assert torch.allclose(output(ours), output(expected), rtol=1e-3, atol=1e-4)  # another memory order, so not to the bit
