@@ -164,7 +164,7 @@ def test_plain_weights_are_read_where_there_are_no_int8_ones(networks, tmp_path)
     )
     quantised.unlink()
     plain = load_denoiser(describe_model(copy, "digest").denoiser, "cpu")
-    weights = networks[0].unet.state_dict()
+    weights = networks[0].module.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in plain.module.state_dict().items())
 
 

@@ -195,7 +195,7 @@ def test_a_float8_file_stays_float8_in_memory_and_computes_like_its_cast(folder,
         save(tmp_path, folder, name, t) for name, t in (("small", cast), ("wide", {n: t.float() for n, t in cast.items()}))
     )
     ours, expected = (load_denoiser(describe_model(p, "d").denoiser, "cpu") for p in (small, wide))
-    weights = expected.unet.state_dict()
+    weights = expected.module.state_dict()
     stored = [(name, layer) for name, layer in ours.module.named_modules() if is_stored(layer)]
     assert stored
     assert all(torch.equal(layer.weight, weights[f"{name}.weight"]) for name, layer in stored)
@@ -315,7 +315,7 @@ def test_the_shape_that_comfyui_notes_for_a_reshaped_tensor_counts(tmp_path):
 @pytest.fixture(scope="module")
 def lora(folder: Path) -> Lora:
     generator = torch.Generator().manual_seed(2)
-    unet = load_denoiser(describe_model(folder / "model", "digest").denoiser, "cpu").unet
+    unet = load_denoiser(describe_model(folder / "model", "digest").denoiser, "cpu").module
     tensors = {}
     for name, layer in unet.named_modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d) and "transformer_blocks" in name + (
