@@ -33,6 +33,7 @@ from .loaded import (
     Residuals,
 )
 from .nearest import what_it_is
+from .parts import denoiser_bytes, text_encoder_bytes
 from .placing import place, take_off
 from .precision import compute_dtype, decode_dtype, has_amx
 from .sd1 import SD1
@@ -77,7 +78,7 @@ def latents_of(family: str) -> str:
 
 def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
     """The network of a recipe, on the device. Raises ModelError."""
-    dtype = compute_dtype(recipe.precision, device)
+    dtype = compute_dtype(recipe.precision, device, denoiser_bytes(ModelSource(Path(recipe.path), recipe.digest)))
     with loading(recipe.storage):
         network = _family_of(recipe).load_denoiser(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
@@ -86,7 +87,7 @@ def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoise
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device | str) -> LoadedTextEncoder:
     """The network and tokenizer of a recipe, on the device. Raises ModelError."""
-    dtype = compute_dtype(recipe.precision, device)
+    dtype = compute_dtype(recipe.precision, device, text_encoder_bytes(ModelSource(Path(recipe.path), recipe.digest)))
     with loading(recipe.storage):
         network = _family_of(recipe).load_text_encoder(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
