@@ -42,6 +42,7 @@ from .sd3 import SD3
 from .sdxl import SDXL, SDXL_REFINER
 from .source import GGUF, ModelSource, read_header
 from .starter import STARTER
+from .tiny import describe_tiny, is_tiny, load_tiny
 
 FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD2, SDXL, SDXL_REFINER, SD3, FLUX, LDM, DIT)
 
@@ -106,7 +107,9 @@ def outline(recipe: Denoiser | TextEncoder) -> Any:
 def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedAutoencoder:
     """The network of a recipe, on the device. Raises ModelError."""
     dtype = decode_dtype(recipe.precision)
-    network = _family_of(recipe).load_autoencoder(base_of(recipe), torch.device(device), dtype)
+    tiny = is_tiny(ModelSource(Path(recipe.path), recipe.digest))
+    load = load_tiny if tiny else _family_of(recipe).load_autoencoder
+    network = load(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
     return network
 
@@ -153,6 +156,7 @@ __all__ = [
     "describe_autoencoder",
     "describe_control",
     "describe_model",
+    "describe_tiny",
     "has_amx",
     "latents_of",
     "load_autoencoder",

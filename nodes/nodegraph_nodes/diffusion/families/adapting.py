@@ -20,7 +20,7 @@ R = TypeVar("R", Denoiser, TextEncoder, Autoencoder)
 def base_of(recipe: R) -> R:
     """The recipe of the network as it is loaded from its file, with nothing put on."""
     if isinstance(recipe, Denoiser):
-        return replace(recipe, patches=(), wrap="none", tiles=None, compiled="off", attention="auto")
+        return replace(recipe, patches=(), wrap="none", tiles=None, compiled="off", attention="auto", preview_decoder=None)
     if isinstance(recipe, TextEncoder):
         return replace(recipe, patches=(), embeddings=(), skip=0)
     return replace(recipe, wrap="none", tiles=None)
