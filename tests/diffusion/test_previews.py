@@ -12,9 +12,12 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 from safetensors.torch import save_file
+from tiny_models import tiny_sd1
 from torch import Tensor
 
-from nodegraph import NodeError
+from nodegraph import Graph, NodeError, Session
+from nodegraph.engine import NodePreview
+from nodegraph_nodes import diffusion
 from nodegraph_nodes.diffusion import load_preview_decoder, preview_with
 from nodegraph_nodes.diffusion.denoise import denoise_step
 from nodegraph_nodes.diffusion.families import (
@@ -197,3 +200,35 @@ def test_a_step_decodes_its_estimate_only_when_somebody_looks(places: dict[str, 
     assert (pictures[0].width, pictures[0].height) == (64, 64)
     expected = (network.decode(seen.denoised[None])[0] * 255).round().byte().numpy().tobytes()
     assert pictures[0].rgb == expected
+
+
+@pytest.mark.slow
+def test_a_run_that_is_watched_shows_decoded_pictures_and_gives_the_same_result(
+    places: dict[str, Path], tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    (models / "vae_approx").mkdir(parents=True)
+    tiny_sd1().save_pretrained(models / "checkpoints" / "tiny")
+    (models / "vae_approx" / "taesd_decoder.safetensors").write_bytes(places["original decoder"].read_bytes())
+    shown: dict[str, list[tuple[int, int]]] = {}
+    with Session(tmp_path / "data", models=[models / "checkpoints", models / "vae_approx"]) as session:
+        graph = Graph("Watched", session)
+        model = graph.add(diffusion.load_model, "model", model="tiny")
+        decoder = graph.add(load_preview_decoder, "decoder", model="taesd_decoder")
+        watched = graph.add(preview_with, "watched", denoiser=model.denoiser, autoencoder=decoder)
+        prompt = graph.add(diffusion.encode_prompt, "prompt", encoder=model.text_encoder, text="a red apple")
+        guidance = graph.add(diffusion.guidance, "guidance", positive=prompt, scale=1.0)
+        for name, denoiser in (("plain", model.denoiser), ("seen", watched)):
+            noise = graph.add(diffusion.sample_noise, f"{name}_noise", denoiser=denoiser, width=64, height=64)
+            schedule = graph.add(diffusion.noise_schedule, f"{name}_schedule", denoiser=denoiser, steps=2)
+            begun = graph.add(diffusion.begin_denoise, f"{name}_begin", noise=noise, schedule=schedule)
+            options = {"denoiser": denoiser, "schedule": schedule, "guidance": guidance, "steps": 2}
+            graph.add(diffusion.denoise, name, state=begun, **options)
+
+        def see(event: Any) -> None:
+            if isinstance(event, NodePreview):
+                shown.setdefault(event.node.split("/")[0], []).append((event.preview.width, event.preview.height))
+
+        result = graph.workflow().run(wanted=["plain.latent", "seen.latent"], listener=see)
+    assert torch.equal(result["plain.latent"].samples, result["seen.latent"].samples)
+    assert shown == {"plain": [(8, 8)] * 2, "seen": [(64, 64)] * 2}
