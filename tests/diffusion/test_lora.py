@@ -16,8 +16,10 @@ from tiny_models import BETAS, save_single_file, tiny_sd1
 from torch import Tensor, nn
 
 from nodegraph_nodes.diffusion.families import ModelError, adapt, describe_model, ldm_names, load_denoiser, load_text_encoder
+from nodegraph_nodes.diffusion.families.loaded import Hints, Prompts
 from nodegraph_nodes.diffusion.families.lora import read_lora
 from nodegraph_nodes.diffusion.families.lora.changes import change_of
+from nodegraph_nodes.diffusion.families.placing import stream
 from nodegraph_nodes.diffusion.predict import Evaluation, guided_denoised, guided_denoised_many
 from nodegraph_nodes.diffusion.samplers import SAMPLERS, begin, finish, initial_noise, run_step
 from nodegraph_nodes.diffusion.schedules import make_process, make_schedule
@@ -405,14 +407,49 @@ def test_a_lora_of_which_nothing_fits_is_refused_before_anything_is_changed(fold
         adapt(network, replace(recipe, patches=(lora(tmp_path / "x.safetensors"),)))
 
 
-def test_a_network_that_is_streamed_through_its_device_keeps_what_it_has(folder, files):
+def predicted(network: Any) -> Tensor:
+    seeded = torch.Generator().manual_seed(0)
+    x, states = torch.randn(2, 4, 8, 8, generator=seeded), torch.randn(2, 77, 32, generator=seeded)
+    made: Tensor = network.predict(x, [500.0, 500.0], Prompts(states), Hints((0.25, 0.25), (0.0, 0.0)))
+    return made
+
+
+def test_a_network_that_is_streamed_through_its_device_can_be_changed_and_is_streamed_on(folder, files):
     """Streaming holds weights of its own, which a change would not reach."""
     recipe = describe_model(folder / "model", "digest").denoiser
-    network = load_denoiser(recipe, "cpu")
-    network.module.__dict__["_nodegraph_streamed"] = []
-    with pytest.raises(ModelError, match="streamed"):
-        adapt(network, replace(recipe, patches=(lora(files["kohya"]),)))
+    network, plain = load_denoiser(recipe, "cpu"), load_denoiser(recipe, "cpu")
+    stream(network.module, torch.device("cpu"), network.nbytes // 3)
+    without = predicted(network)
+    assert torch.equal(without, predicted(plain))
+    for changes in (
+        {"patches": (lora(files["kohya"]),)},
+        {"patches": (lora(files["kohya"], 0.5, FALLING),)},
+        {"wrap": "both"},
+        {"patches": (lora(files["diffusers"], 0.7),), "wrap": "x"},
+    ):
+        changed = replace(recipe, **changes)
+        adapt(network, changed)
+        adapt(plain, changed)
+        assert network.module.__dict__["_nodegraph_streamed"].blocks
+        assert torch.equal(predicted(network), predicted(plain))
+        assert not torch.equal(predicted(network), without)
     adapt(network, recipe)
+    assert torch.equal(predicted(network), without)
+
+
+def test_a_streamed_network_stays_as_it_is_where_a_recipe_changes_no_layer_and_streams_on_after_a_refusal(
+    folder, files, tmp_path
+):
+    recipe = describe_model(folder / "model", "digest").denoiser
+    network = load_denoiser(recipe, "cpu")
+    stream(network.module, torch.device("cpu"), network.nbytes // 3)
+    before, expected = network.module.__dict__["_nodegraph_streamed"], predicted(network)
+    adapt(network, replace(recipe, attention="math"))
+    assert network.module.__dict__["_nodegraph_streamed"] is before
+    with pytest.raises(ModelError):
+        adapt(network, replace(recipe, patches=(lora(tmp_path / "missing.safetensors"),)))
+    assert network.module.__dict__["_nodegraph_streamed"].blocks
+    assert torch.equal(predicted(network), expected)
 
 
 def test_a_network_is_compiled_with_a_lora_of_one_weight_and_not_with_one_that_varies(folder, files):

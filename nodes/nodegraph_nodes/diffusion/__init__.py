@@ -34,6 +34,7 @@ from nodegraph_nodes.diffusion.model import (
     text_encoder_network,
 )
 from nodegraph_nodes.diffusion.noise import noise_like, sample_noise
+from nodegraph_nodes.diffusion.previews import load_preview_decoder, preview_with
 from nodegraph_nodes.diffusion.prompt import encode_prompt, encode_prompt_2
 from nodegraph_nodes.diffusion.prompt_mixing import (
     blend_prompts,
@@ -84,12 +85,14 @@ __all__ = [
     "load_image_encoder",
     "load_ip_adapter",
     "load_model",
+    "load_preview_decoder",
     "masked_content",
     "masked_latent",
     "noise_like",
     "noise_schedule",
     "partial_steps",
     "perceptual_distance",
+    "preview_with",
     "region",
     "sample_noise",
     "schedule_prompts",

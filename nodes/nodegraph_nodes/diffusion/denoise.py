@@ -16,7 +16,8 @@ from nodegraph_nodes.diffusion.families import LoadedDenoiser, latents_of
 from nodegraph_nodes.diffusion.families.attention import misfit
 from nodegraph_nodes.diffusion.families.networks import UNetDenoiser
 from nodegraph_nodes.diffusion.finite import latent_problem, step_problem
-from nodegraph_nodes.diffusion.predict import Evaluation, preview_image, prompt_shape
+from nodegraph_nodes.diffusion.predict import Evaluation, prompt_shape
+from nodegraph_nodes.diffusion.previews import in_progress
 from nodegraph_nodes.diffusion.samplers import Request, begin, finish, masked_step, run_step, run_steps, sampler_of
 from nodegraph_nodes.diffusion.steering import Resident
 from nodegraph_nodes.diffusion.tiling import estimates
@@ -254,7 +255,7 @@ def _check_attention(network: LoadedDenoiser, guidance: Guidance, resident: Resi
 
 
 def _show(context: Context, state: DenoiseState, schedule: Schedule, denoiser: Denoiser) -> None:
-    context.preview(lambda: to_preview(preview_image(finish(state, schedule), denoiser)))
+    context.preview(lambda: to_preview(in_progress(finish(state, schedule), denoiser, context.resident)))
 
 
 @node(category="diffusion/denoise")

@@ -115,7 +115,8 @@ class Denoiser:
     downscale: pixels per latent position. size_multiple: width and height in pixels must be multiples of it.
     native_size: (width, height) in pixels that the model was trained on. concat_channels: input channels beside the latent's
     own (an inpainting model has 5). conditioning: what it is told: a prompt, a class's number, or nothing. square: it makes
-    square pictures only. largest_side: in pixels, of what it sees at once; 0: any.
+    square pictures only. largest_side: in pixels, of what it sees at once; 0: any. preview_decoder: what the picture in
+    progress is decoded with, in place of `preview`.
     """
 
     family: str
@@ -139,6 +140,7 @@ class Denoiser:
     attention: Attention = "auto"
     square: bool = False
     largest_side: int = 0
+    preview_decoder: "Autoencoder | None" = None
 
 
 @socket(color="#38d9a9", codec=CODEC)

@@ -33,6 +33,7 @@ from .loaded import (
     Residuals,
 )
 from .nearest import what_it_is
+from .parts import denoiser_bytes, text_encoder_bytes
 from .placing import place, take_off
 from .precision import compute_dtype, decode_dtype, has_amx
 from .sd1 import SD1
@@ -41,6 +42,7 @@ from .sd3 import SD3
 from .sdxl import SDXL, SDXL_REFINER
 from .source import GGUF, ModelSource, read_header
 from .starter import STARTER
+from .tiny import describe_tiny, is_tiny, load_tiny
 
 FAMILIES: tuple[Family, ...] = (STARTER, SD1, SD2, SDXL, SDXL_REFINER, SD3, FLUX, LDM, DIT)
 
@@ -77,7 +79,7 @@ def latents_of(family: str) -> str:
 
 def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
     """The network of a recipe, on the device. Raises ModelError."""
-    dtype = compute_dtype(recipe.precision, device)
+    dtype = compute_dtype(recipe.precision, device, denoiser_bytes(ModelSource(Path(recipe.path), recipe.digest)))
     with loading(recipe.storage):
         network = _family_of(recipe).load_denoiser(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
@@ -86,7 +88,7 @@ def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoise
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device | str) -> LoadedTextEncoder:
     """The network and tokenizer of a recipe, on the device. Raises ModelError."""
-    dtype = compute_dtype(recipe.precision, device)
+    dtype = compute_dtype(recipe.precision, device, text_encoder_bytes(ModelSource(Path(recipe.path), recipe.digest)))
     with loading(recipe.storage):
         network = _family_of(recipe).load_text_encoder(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
@@ -117,7 +119,9 @@ def check_reading(recipe: TextEncoder) -> None:
 def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedAutoencoder:
     """The network of a recipe, on the device. Raises ModelError."""
     dtype = decode_dtype(recipe.precision)
-    network = _family_of(recipe).load_autoencoder(base_of(recipe), torch.device(device), dtype)
+    tiny = is_tiny(ModelSource(Path(recipe.path), recipe.digest))
+    load = load_tiny if tiny else _family_of(recipe).load_autoencoder
+    network = load(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
     return network
 
@@ -165,6 +169,7 @@ __all__ = [
     "describe_autoencoder",
     "describe_control",
     "describe_model",
+    "describe_tiny",
     "has_amx",
     "latents_of",
     "load_autoencoder",

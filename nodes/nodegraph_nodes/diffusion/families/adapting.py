@@ -10,6 +10,7 @@ from .compiling import set_compiled
 from .errors import ModelError
 from .learned_words import read_words
 from .lora import denoiser_index, text_index, wear
+from .placing import held_still
 from .starter import MiniLMTextEncoder
 from .wrapping import set_wrap
 
@@ -19,7 +20,7 @@ R = TypeVar("R", Denoiser, TextEncoder, Autoencoder)
 def base_of(recipe: R) -> R:
     """The recipe of the network as it is loaded from its file, with nothing put on."""
     if isinstance(recipe, Denoiser):
-        return replace(recipe, patches=(), wrap="none", tiles=None, compiled="off", attention="auto")
+        return replace(recipe, patches=(), wrap="none", tiles=None, compiled="off", attention="auto", preview_decoder=None)
     if isinstance(recipe, TextEncoder):
         return replace(recipe, patches=(), embeddings=(), skip=0)
     return replace(recipe, wrap="none", tiles=None)
@@ -27,6 +28,21 @@ def base_of(recipe: R) -> R:
 
 def adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
     """Make a loaded network what a recipe with the same base says, from whatever it was. Raises ModelError."""
+    changes = getattr(recipe, "patches", ()), getattr(recipe, "wrap", "none"), getattr(recipe, "compiled", "off")
+    if vars(network).get(_CHANGES) == changes:  # its weights and layers stay
+        _adapt(network, recipe)
+        return
+    with held_still(network):
+        vars(network).pop(_CHANGES, None)
+        _adapt(network, recipe)
+        vars(network)[_CHANGES] = changes
+
+
+_CHANGES = "_nodegraph_changes"
+"""What of a recipe touches a network's layers, as it was when they were last touched."""
+
+
+def _adapt(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None:
     if not isinstance(recipe, TextEncoder):
         # windows that go over the border see what lies across it; inside one of them there is no border
         wrap = "none" if recipe.tiles is not None else recipe.wrap

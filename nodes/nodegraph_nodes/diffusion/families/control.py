@@ -118,7 +118,9 @@ def load_control(recipe: ControlNet, device: torch.device | str) -> LoadedContro
     needed = {name: found.names[name] for name in network.state_dict() if name in found.names}
     tensors = read_tensors(found.weights, needed, network="control network")
     tensors = {name: _as_wanted(tensor, network.get_parameter(name)) for name, tensor in tensors.items()}
-    network = fill(network, tensors, recipe.path, "control network", compute_dtype(recipe.precision, device))
+    network = fill(
+        network, tensors, recipe.path, "control network", compute_dtype(recipe.precision, device), channels_last=True
+    )
     return (ControlNetwork if recipe.kind == "controlnet" else AdapterNetwork)(recipe, network).to(device)
 
 

@@ -68,7 +68,7 @@ def load_vae(recipe: Autoencoder, source: ModelSource, config: dict[str, Any], d
         names = {name: ldm_names.vae_name(name, config).removeprefix(ldm_names.VAE) for name in vae.state_dict()}
         tensors = read_pieces(source.path, {n: Piece(prefix + s) for n, s in names.items()}, network="autoencoder")
         tensors = {n: t.flatten(1) if ".attentions." in n and t.ndim == 4 else t for n, t in tensors.items()}
-    return KLAutoencoder(recipe, fill(vae, tensors, recipe.path, "autoencoder", dtype))
+    return KLAutoencoder(recipe, fill(vae, tensors, recipe.path, "autoencoder", dtype, channels_last=True))
 
 
 def plain_preview(channels: int) -> PreviewFactors:

@@ -169,7 +169,7 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
     table = None
     if not source.is_folder or has_weights(source, "class_embedder"):
         table = _embedding(source).to(dtype)
-    unet = fill(unet, tensors, recipe.path, "U-Net", dtype)
+    unet = fill(unet, tensors, recipe.path, "U-Net", dtype, channels_last=True)
     return LDMDenoiser(recipe, unet, attends=_is_conditional(config), table=table).to(device)
 
 
@@ -185,7 +185,7 @@ def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dty
     else:
         pieces = {name: Piece(ldm_names.vae_name(name, config)) for name in vae.state_dict()}
         tensors = _current(read_pieces(source.path, pieces, network="autoencoder"))
-    vae = fill(vae, tensors, recipe.path, "autoencoder", dtype)
+    vae = fill(vae, tensors, recipe.path, "autoencoder", dtype, channels_last=True)
     return (KLAutoencoder if is_kl else VQAutoencoder)(recipe, vae).to(device)
 
 

@@ -5,7 +5,7 @@ text encoder and always its vocabulary; the folder `<file stem>.config` beside i
 those, with their weights, and may replace shipped configs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +17,11 @@ from nodegraph_nodes.types import Precision
 
 from .errors import BrokenModel, ModelError
 from .family import Recipes
-from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
+from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors, stored_bytes
 from .storage import FLOAT8_DTYPES
 
+_OF_TEXT = ("cond_stage_model.", "conditioner.", "text_encoders.")
+_OF_PIXELS = ("first_stage_model.", "vae.")  # beginnings of a single file's names
 _STEMS = ("diffusion_pytorch_model", "model")
 
 
@@ -64,6 +66,26 @@ def check_part(source: ModelSource, part: str) -> None:
         source.weights(part, f"{_STEMS[0]}.safetensors")
     for file in files:
         read_header(file)
+
+
+def denoiser_bytes(source: ModelSource) -> int:
+    """What a model's denoising network takes on disk. Raises BrokenModel."""
+    if source.is_folder:
+        return _bytes_of_parts(source, ("unet", "transformer"))
+    return stored_bytes(source.path, lambda name: not name.startswith(_OF_TEXT + _OF_PIXELS))
+
+
+def text_encoder_bytes(source: ModelSource) -> int:
+    """What a model's text encoders take on disk. Raises BrokenModel."""
+    if source.is_folder:
+        return _bytes_of_parts(source, ("text_encoder", "text_encoder_2", "text_encoder_3", "bert"))
+    beside = _bytes_of_parts(source, ("text_encoder", "text_encoder_2", "text_encoder_3"))
+    return beside + stored_bytes(source.path, lambda name: name.startswith(_OF_TEXT))
+
+
+def _bytes_of_parts(source: ModelSource, parts: Sequence[str]) -> int:
+    files = [file for part in parts for file in _weight_files(home(source) / part)]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -5,7 +5,8 @@ over while the one before it computes (diffusers' group offloading).
 """
 
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -31,15 +32,34 @@ def place(network: Any, device: torch.device, room_bytes: int | None) -> None:
 def take_off(network: Any) -> None:
     """Bring a network into the host's memory, whole."""
     module = getattr(network, "module", None)
-    if isinstance(module, nn.Module) and _STREAMED in module.__dict__:
-        for block in module.__dict__.pop(_STREAMED):
+    if isinstance(module, nn.Module) and (streaming := module.__dict__.pop(_STREAMED, None)) is not None:
+        for block in streaming.blocks:
             _unhook(block)
     network.to("cpu")
 
 
-def is_streamed(module: nn.Module) -> bool:
-    """Whether a network's blocks are streamed through its device; their weights must then stay as they are."""
-    return _STREAMED in module.__dict__
+@contextmanager
+def held_still(network: Any) -> Iterator[None]:
+    """While a network is changed it is not streamed: streaming holds weights of its own, which a change would not reach."""
+    module = getattr(network, "module", None)
+    streaming: _Streaming | None = module.__dict__.get(_STREAMED) if isinstance(module, nn.Module) else None
+    if module is None or streaming is None:
+        yield
+        return
+    take_off(network)
+    try:
+        yield
+    finally:
+        stream(module, streaming.device, streaming.budget_bytes)
+        network.streams_on(streaming.device)
+
+
+class _Streaming(NamedTuple):
+    """How a network is streamed."""
+
+    blocks: list[nn.Module]
+    device: torch.device
+    budget_bytes: int
 
 
 _STREAMED = "_nodegraph_streamed"
@@ -59,7 +79,7 @@ def stream(module: nn.Module, device: torch.device, budget_bytes: int) -> list[n
                 setattr(part, name, buffer.to(device))
     for block in streamed:
         apply_group_offloading(block, device, torch.device("cpu"), "leaf_level", use_stream=device.type == "cuda")
-    module.__dict__[_STREAMED] = streamed
+    module.__dict__[_STREAMED] = _Streaming(streamed, device, budget_bytes)
     return streamed
 
 

@@ -6,23 +6,41 @@ with scales, GGUF's blocks) come as `storage.Packed` tensors.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import safe_open
+import torch
 from torch import Tensor
 
 from nodegraph import NodeError
 from nodegraph.sdk.gguf import GgufHeader, read_gguf_header
 
 from .errors import BrokenModel, MissingTensors
+from .mapped import MappedFile
 from .storage import FLOAT8_DTYPES, float8, int8, read_gguf_tensors
 
 _LARGEST_HEADER_BYTES = 100_000_000  # the format's own limit
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 GGUF = ".gguf"
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 _UNET_PREFIX = "model.diffusion_model."
 _UNET_BEGINNINGS = ("input_blocks.", "double_blocks.", "joint_blocks.")
 
@@ -111,6 +129,20 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     """
     if path.suffix == GGUF:
         return {name: TensorInfo(t.kind, t.shape) for name, t in _gguf(path)[1].items()}
+    return {name: TensorInfo(entry.dtype, entry.shape) for name, entry in _entries(path)[0].items()}
+
+
+class _Entry(NamedTuple):
+    """One entry of a safetensors header. start, end: its bytes, counted from behind the header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def _entries(path: Path) -> tuple[dict[str, _Entry], int]:
+    """What the header of a safetensors file lists, and where its tensors begin. Raises BrokenModel."""
     if path.suffix in _PICKLES:
         raise BrokenModel(str(path), "a pickle could run code when opened; only .safetensors is read.")
     try:
@@ -121,8 +153,10 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
                 raise BrokenModel(str(path), "not a safetensors file, or its beginning is damaged.")
             header = json.loads(file.read(length))
         header.pop("__metadata__", None)
-        tensors = {name: TensorInfo(entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        tensors = {
+            name: _Entry(entry["dtype"], tuple(entry["shape"]), *entry["data_offsets"]) for name, entry in header.items()
+        }
+        end = max((entry.end for entry in tensors.values()), default=0)
     except OSError as error:
         raise BrokenModel(str(path), f"cannot be opened ({error.strerror}).") from error
     except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -132,7 +166,14 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             str(path),
             f"the file ends after {size:,} of {8 + length + end:,} bytes; it was probably not copied completely.",
         )
-    return tensors
+    return tensors, 8 + length
+
+
+def stored_bytes(path: Path, wanted: Callable[[str], bool]) -> int:
+    """How many bytes the tensors with such names take in a file. Raises BrokenModel."""
+    if path.suffix == GGUF:
+        return sum(tensor.nbytes for name, tensor in _gguf(path)[1].items() if wanted(name))
+    return sum(entry.end - entry.start for name, entry in _entries(path)[0].items() if wanted(name))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -157,16 +198,29 @@ def read_tensors(path: Path, names: Mapping[str, str] | None = None, *, network:
     if path.suffix == GGUF:
         header, tensors = _gguf(path)
         return read_gguf_tensors(path, header._replace(tensors=tensors), names)
-    with safe_open(path, framework="pt") as file:
-        scales = {name: scale for name in names.values() if (scale := _scale_of(name, present))}
-        asked = set() if every else set(names.values())
-        scales = {name: scale for name, scale in scales.items() if scale not in asked}
-        passed = set(scales.values())
-        return {
-            name: _scaled(file.get_tensor(stored), file.get_tensor(scales[stored]) if stored in scales else None)
-            for name, stored in names.items()
-            if stored not in passed
-        }
+    scales = {name: scale for name in names.values() if (scale := _scale_of(name, present))}
+    asked = set() if every else set(names.values())
+    scales = {name: scale for name, scale in scales.items() if scale not in asked}
+    passed = set(scales.values())
+    entries, begin = _entries(path)
+    file = MappedFile(path)
+    return {
+        name: _scaled(
+            _mapped(file, path, stored, entries[stored], begin),
+            _mapped(file, path, scales[stored], entries[scales[stored]], begin) if stored in scales else None,
+        )
+        for name, stored in names.items()
+        if stored not in passed
+    }
+
+
+def _mapped(file: MappedFile, path: Path, name: str, entry: _Entry, begin: int) -> Tensor:
+    dtype = _DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise BrokenModel(str(path), f"the tensor {name} is stored as {entry.dtype}, which is not known here.")
+    if entry.start < 0 or entry.end - entry.start != torch.Size(entry.shape).numel() * dtype.itemsize:
+        raise BrokenModel(str(path), f"its header is damaged: {name} has another size than its shape says.")
+    return file.tensor(begin + entry.start, dtype, entry.shape)
 
 
 def _scale_of(name: str, present: Mapping[str, TensorInfo]) -> str | None:

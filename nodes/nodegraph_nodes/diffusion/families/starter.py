@@ -108,7 +108,7 @@ def _load(network: Any, recipe: Denoiser | Autoencoder, folder: str, names: tupl
     source = ModelSource(Path(recipe.path), recipe.digest)
     config = source.json(f"{folder}/config.json")
     tensors = read_tensors(source.weights(folder, *names))
-    return fill(skeleton(lambda: network.from_config(config)), tensors, recipe.path, folder, dtype)
+    return fill(skeleton(lambda: network.from_config(config)), tensors, recipe.path, folder, dtype, channels_last=True)
 
 
 class MiniLMTextEncoder:

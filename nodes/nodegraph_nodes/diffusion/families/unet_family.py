@@ -197,7 +197,7 @@ def load_denoiser(architecture: Architecture, recipe: Denoiser, device: torch.de
     else:
         names = {name: ldm_names.unet_name(name, config) for name in unet.state_dict()}
         tensors = read_tensors(source.path, names, network="U-Net")
-    return UNetDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype)).to(device)
+    return UNetDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype, channels_last=True)).to(device)
 
 
 def load_text_encoder(

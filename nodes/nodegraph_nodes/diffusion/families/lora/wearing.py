@@ -19,7 +19,6 @@ from torch.nn.functional import linear
 from nodegraph import curve_at
 from nodegraph_nodes.diffusion.families.errors import ModelError
 from nodegraph_nodes.diffusion.families.loaded import Hints, Prompts
-from nodegraph_nodes.diffusion.families.placing import is_streamed
 from nodegraph_nodes.diffusion.families.storage import is_stored
 from nodegraph_nodes.types import Lora
 
@@ -82,12 +81,6 @@ def wear(network: Any, patches: Sequence[Lora], index_of: Any) -> None:
         worn = network.worn = Worn(index_of(network))
     if tuple(patches) == worn.patches:
         return
-    if any(is_streamed(target.module) for targets in worn.index.values() for target in targets):
-        raise ModelError(
-            (*worn.patches, *patches)[-1].path,
-            "this model is larger than the device's memory and is streamed through it, and LoRAs cannot be changed meanwhile. "
-            "Load it with storage int8 or nf4, so that it fits.",
-        )
     files = {lora.digest: worn.files.get(lora.digest) or read_lora(lora.path) for lora in patches}
     merged, added = _wishes(worn, patches, files)
     worn.files, worn.patches = files, tuple(patches)
@@ -193,14 +186,16 @@ class _Term(nn.Module):
             self.register_buffer(name, None if part is None else part.to(weight), persistent=False)
 
     def forward(self, layer: Any, x: Tensor) -> Tensor:
+        # in a network that is streamed they may lie elsewhere by now
+        down, core, up = (None if part is None else part.to(x.device) for part in (self.down, self.core, self.up))
+        assert up is not None
         if isinstance(layer, nn.Linear):
-            x = x if self.down is None else linear(x, self.down)
-            return linear(x, self.up)
-        if self.down is None:
-            return layer._conv_forward(x, self.up, None)  # type: ignore[no-any-return]
-        if self.core is None:  # the layer's own stride, padding and wrapping are the first one's
-            return torch.conv2d(layer._conv_forward(x, self.down, None), self.up)
-        return torch.conv2d(layer._conv_forward(torch.conv2d(x, self.down), self.core, None), self.up)
+            return linear(x if down is None else linear(x, down), up)
+        if down is None:
+            return layer._conv_forward(x, up, None)  # type: ignore[no-any-return]
+        if core is None:  # the layer's own stride, padding and wrapping are the first one's
+            return torch.conv2d(layer._conv_forward(x, down, None), up)
+        return torch.conv2d(layer._conv_forward(torch.conv2d(x, down), core, None), up)
 
 
 class _Unmerged(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nodegraph.sdk.gguf import KINDS, GgufHeader, GgufTensor
+from nodegraph_nodes.diffusion.families.mapped import MappedFile
 
 from .packed import Coding, Packed
 
@@ -28,7 +29,8 @@ _PLAIN = {
 
 def read_gguf_tensors(path: Path, header: GgufHeader, names: Mapping[str, str]) -> dict[str, Tensor]:
     """Tensors by {name to return: name in the file}; quantised ones are `Packed`. Raises KeyError, OSError."""
-    data = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+    file = MappedFile(path)
+    data = file.bytes(0, len(file))
     return {name: _tensor(data, header.tensors[stored]) for name, stored in names.items()}
 
 
