@@ -9,6 +9,7 @@ import torch
 from tiny_models import tiny_sd1
 from torch import nn
 
+from nodegraph_nodes.diffusion.families.networks import lies_channels_last
 from nodegraph_nodes.diffusion.families.placing import _bytes, blocks_to_stream, place, stream, take_off
 from nodegraph_nodes.diffusion.families.precision import compute_dtype
 from nodegraph_nodes.types import Precision
@@ -92,3 +93,11 @@ def test_large_networks_use_the_tiles_of_a_cpu_that_has_them(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     assert compute_dtype(precision, CPU, nbytes) == dtype
+
+
+def test_large_networks_lie_as_they_are_on_a_cpu_and_small_ones_with_their_channels_last() -> None:
+    with torch.device("meta"):
+        large, small = nn.Linear(20_000, 20_000), nn.Linear(20, 20)
+    assert not lies_channels_last(large, CPU)
+    assert lies_channels_last(small, CPU)
+    assert lies_channels_last(large, torch.device("cuda"))

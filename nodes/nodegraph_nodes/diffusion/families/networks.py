@@ -26,10 +26,10 @@ class UNetDenoiser(OnDevice):
     2.2): the prompt's extra `time_ids`, or else that the picture being made is whole and as large as it is.
     """
 
-    def __init__(self, recipe: Denoiser, unet: Any) -> None:
+    def __init__(self, recipe: Denoiser, unet: Any, channels_last: bool = True) -> None:
         self.family = recipe.family
         self.prediction = recipe.prediction
-        super().__init__(for_inference(unet))
+        super().__init__(for_inference(unet, channels_last))
         self._takes_pooled = unet.config.class_embed_type is not None
         self._downscale = recipe.downscale
         self.cross_attentions = cross_attentions(unet)
@@ -139,6 +139,19 @@ class KLAutoencoder(OnDevice):
         return ((raw - self.shift) * self.scale).contiguous()  # type: ignore[no-any-return]
 
 
-def for_inference(network: Any) -> Any:
-    """For inference. Channels-last weights: 6% faster U-Net steps and 15% faster decoding on an AVX-512 CPU."""
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+def for_inference(network: Any, channels_last: bool = True) -> Any:
+    """For inference. channels_last: see `lies_channels_last`."""
+    network = network.eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last) if channels_last else network
+
+
+def lies_channels_last(network: Any, device: torch.device) -> bool:
+    """Whether convolutions' weights are to lie with their channels last.
+
+    Small networks gain by it on a CPU: 6% on the starter's steps, 15% on decoding (AVX-512). Stable Diffusion 1's U-Net, with
+    860 M parameters, loses 3 to 7% there (2 cores, 256 pixels, batch 2: 2.20 s a step against 2.05 to 2.20).
+    """
+    return device.type != "cpu" or sum(parameter.numel() for parameter in network.parameters()) < _LARGE
+
+
+_LARGE = 300_000_000

@@ -21,7 +21,7 @@ from .clip_loading import TowerPlan, load_tower, prefix_of
 from .errors import BrokenModel
 from .family import Family, Recipes
 from .kl import load_kl
-from .networks import KLAutoencoder, UNetDenoiser
+from .networks import KLAutoencoder, UNetDenoiser, lies_channels_last
 from .source import ModelSource, TensorInfo, read_header, read_tensors
 from .unet_configs import Configs, noise_process, prediction_of, read_configs
 
@@ -197,7 +197,8 @@ def load_denoiser(architecture: Architecture, recipe: Denoiser, device: torch.de
     else:
         names = {name: ldm_names.unet_name(name, config) for name in unet.state_dict()}
         tensors = read_tensors(source.path, names, network="U-Net")
-    return UNetDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype, channels_last=True)).to(device)
+    last = lies_channels_last(unet, device)
+    return UNetDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype, channels_last=last), last).to(device)
 
 
 def load_text_encoder(
