@@ -13,6 +13,12 @@ from hypothesis import HealthCheck, settings
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
 
+if (
+    "PYTEST_XDIST_WORKER_COUNT" in os.environ
+):  # before torch is imported: several teams of threads on the same cores wait for each other
+    _SHARE = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _SHARE)))
+
 _QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 settings.register_profile("ci", max_examples=40, derandomize=True, **_QUIET)  # type: ignore[arg-type]
 settings.register_profile("soak", max_examples=2000, **_QUIET)  # type: ignore[arg-type]
