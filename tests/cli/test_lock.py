@@ -60,7 +60,7 @@ def test_a_lock_is_saved_in_the_workflows_file_and_in_its_pictures(nodegraph: No
     picture = Path(done.json["outputs"]["image"][0]["path"])
     assert load(picture).document.lock == load(drawing).document.lock == lock_of(drawing)
     assert load(drawing).to_json() == drawing.read_text()
-    computing = {"accelerate", "diffusers", "numpy", "pillow", "safetensors", "torch", "transformers"}
+    computing = {"accelerate", "diffusers", "einops", "numpy", "pillow", "safetensors", "torch", "transformers"}
     assert set(lock_of(drawing)["runtime"]["libraries"]) == computing  # nothing of what the system itself is built on
     for file in (drawing, picture):
         verified = nodegraph("verify", file, "--json")

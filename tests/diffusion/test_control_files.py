@@ -79,7 +79,7 @@ def test_a_controlnet_file_in_any_layout_gives_the_same_network(network, layout,
     path = save(tensors, tmp_path / "edges.safetensors", network.config)
     recipe = describe_control(path, "digest")
     assert recipe == ControlNet("sd1", str(path), "digest", "controlnet", "auto")
-    loaded = load_control(recipe, "cpu").network.state_dict()
+    loaded = load_control(recipe, "cpu").module.state_dict()
     assert loaded.keys() == network.state_dict().keys()
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in network.state_dict().items())
 
@@ -133,7 +133,7 @@ def test_an_adapter_file_in_either_layout_gives_the_same_network(kind, original,
     path = save(original_adapter(adapter) if original else adapter.state_dict(), tmp_path / "adapter.safetensors")
     recipe = describe_control(path, "digest")
     assert (recipe.kind, recipe.family) == ("t2i_adapter", "sdxl" if kind == "full_adapter_xl" else "sd1")
-    loaded = load_control(recipe, "cpu").network
+    loaded = load_control(recipe, "cpu").module
     assert loaded.config.adapter_type == kind
     assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in adapter.state_dict().items())
 

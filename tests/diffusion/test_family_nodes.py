@@ -135,13 +135,14 @@ def test_a_vae_chosen_as_checkpoint_and_a_checkpoint_without_family_are_explaine
         {"encoder.conv_in.weight": torch.zeros(1), "decoder.mid.block_1.conv1.weight": torch.zeros(1)},
         tmp_path / "v.safetensors",
     )
-    with pytest.raises(NodeError, match=r"autoencoder \(VAE\) alone: load it with diffusion/load_autoencoder") as caught:
+    with pytest.raises(NodeError, match=r"it is an autoencoder \(VAE\)") as caught:
         diffusion.load_model(model_file(tmp_path / "v.safetensors"))
     assert caught.value.socket == "model"
+    assert "diffusion/load_autoencoder" in (caught.value.hint or "")
     with pytest.raises(NodeError, match="does not tell which models") as caught:
         diffusion.load_autoencoder(model_file(tmp_path / "v.safetensors"))
     assert caught.value.socket == "family"
-    with pytest.raises(NodeError, match="an autoencoder"):
+    with pytest.raises(NodeError, match="a denoising network alone"):
         diffusion.load_autoencoder(model_file(stored.path("sd1") / "unet"))
 
 
