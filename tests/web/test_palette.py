@@ -87,21 +87,21 @@ def test_the_palette_opens_at_the_pointer_and_what_was_used_last_comes_first(edi
 
 
 def test_subgraphs_of_the_document_are_offered_except_where_they_would_run_themselves(editor: Editor) -> None:
-    inner = {"title": "Twice as loud", "nodes": {"text": {"type": "core/text"}}}
+    inner = {"title": "Xylophone", "nodes": {"text": {"type": "core/text"}}}
     editor.open(
         {"nodegraph": 1, "id": "s", "title": "S", "nodes": {"call": {"type": "subgraph/loud"}}, "subgraphs": {"loud": inner}}
     )
     page = editor.page
     page.locator(".canvas").focus()
     page.keyboard.press("/")
-    page.keyboard.type("twice")
+    page.keyboard.type("xylophone")
     page.keyboard.press("Enter")
     editor.wait("Object.keys(nodegraph.tabs.current.value.graph.value.nodes).length === 2")
     assert {node["type"] for node in editor.nodes.values()} == {"subgraph/loud"}
     page.evaluate("nodegraph.tabs.current.value.path.value = [{node: 'call', scope: 'loud'}]")
     page.keyboard.press("/")
     page.wait_for_selector(".pick")
-    page.keyboard.type("twice")
+    page.keyboard.type("xylophone")
     assert page.locator("[role=option]").count() == 0
 
 

@@ -61,9 +61,9 @@ def test_steps_are_scrubbed_and_a_fork_computes_only_its_own(editor: Editor) -> 
     assert prompt.input_value() == "a red apple"
     assert editor.axe("dialog[open]") == []
     prompt.fill("a green pear")
+    first = editor.page.evaluate("nodegraph.tabs.current.value.job.value")
     editor.page.get_by_role("button", name="Fork and run").click()
     editor.wait("nodegraph.tabs.current.value.store.json.value.nodes.denoise_fork !== undefined")
-    first = editor.page.evaluate("nodegraph.tabs.current.value.job.value")
     editor.wait("(first) => nodegraph.tabs.current.value.job.value !== first", first)
     job = editor.wait_for_job(seconds=120)
     shown = editor.server.get(f"/api/jobs/{job['id']}")
