@@ -47,8 +47,9 @@ def loader(
 ) -> Callable[[F], F]:
     """Decorator: the function `(recipe, device) -> network` brings recipes of this class into memory.
 
-    The network may have `nbytes`; the arbiter budgets with it. base, adapt: both or neither, see `Loader`. A network whose
-    `adapt` raised is thrown away.
+    It may leave the network in the host's memory: one that has `to` is brought onto the device, and off it again where room is
+    needed. The network may have `nbytes`; the arbiter budgets with it. base, adapt: both or neither, see `Loader`. A network
+    whose `adapt` raised is thrown away.
     """
     if (base is None) != (adapt is None):
         raise PackError(f"The loader of {recipe.__name__} has a base or an adapt, but not both.")

@@ -120,17 +120,17 @@ class TorchDevice:
         return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
 
     def network_bytes(self, network: Any) -> int:
-        return int(network.nbytes)
+        return int(getattr(network, "nbytes", 0))
 
     def place(self, network: Any, device: torch.device, room_bytes: int | None) -> None:
         place(network, device, room_bytes)
 
     def put_aside(self, network: Any, device: torch.device) -> int | None:
-        """Unified memory and the CPU's own have no second place."""
-        if device.type != "cuda":
+        """Unified memory and the CPU's own have no second place; what cannot be moved is let go."""
+        if device.type != "cuda" or not hasattr(network, "to"):
             return None
         take_off(network)
-        return int(network.nbytes)
+        return int(getattr(network, "nbytes", 0))
 
     def aside_bytes(self, device: torch.device) -> int:
         """Half of what the host has free at the moment."""

@@ -9,6 +9,8 @@ import torch
 from tiny_models import tiny_sd1
 from torch import nn
 
+from nodegraph.api.paths import shipped
+from nodegraph_nodes.diffusion.families import describe_model, load_autoencoder, load_denoiser
 from nodegraph_nodes.diffusion.families.networks import lies_channels_last
 from nodegraph_nodes.diffusion.families.placing import _bytes, blocks_to_stream, place, stream, take_off
 from nodegraph_nodes.diffusion.families.precision import compute_dtype
@@ -101,3 +103,30 @@ def test_large_networks_lie_as_they_are_on_a_cpu_and_small_ones_with_their_chann
     assert not lies_channels_last(large, CPU)
     assert lies_channels_last(small, CPU)
     assert lies_channels_last(large, torch.device("cuda"))
+
+
+def test_a_loaded_network_waits_in_the_hosts_memory_for_its_place() -> None:
+    recipes = describe_model(shipped("models") / "starter", "digest", "float32")
+    meta = torch.device("meta")
+    for network in (
+        load_denoiser(recipes.denoiser, meta, placed=False),
+        load_autoencoder(recipes.autoencoder, meta, placed=False),
+    ):
+        assert {parameter.device.type for parameter in network.module.parameters()} == {"cpu"}
+        place(network, meta, network.nbytes * 2)
+        assert {parameter.device.type for parameter in network.module.parameters()} == {"meta"}
+
+
+def test_what_is_on_the_device_already_or_cannot_be_moved_stays_as_it_is() -> None:
+    there = Moved(600)
+    there.module = nn.Linear(4, 4)
+    place(there, CPU, 100)
+    assert there.places == []
+    place(object(), torch.device("meta"), 100)
+
+
+def test_what_cannot_be_streamed_is_brought_whole(unet: Any) -> None:
+    moved: list[Any] = []
+    network = type("Whole", (), {"module": unet, "nbytes": 600, "to": lambda self, device: moved.append(device)})()
+    place(network, torch.device("meta"), 100)
+    assert moved == [torch.device("meta")]

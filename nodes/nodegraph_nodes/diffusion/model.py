@@ -134,20 +134,20 @@ def _adapted(network: Any, recipe: Denoiser | TextEncoder | Autoencoder) -> None
 
 @loader(Denoiser, base=base_of, adapt=_adapted)
 def denoiser_network(recipe: Denoiser, device: torch.device) -> LoadedDenoiser:
-    """A denoiser's network on a device."""
+    """A denoiser's network; the arbiter brings it onto the device."""
     with told_plainly():
-        return load_denoiser(recipe, device)
+        return load_denoiser(recipe, device, placed=False)
 
 
 @loader(TextEncoder, base=base_of, adapt=_adapted)
 def text_encoder_network(recipe: TextEncoder, device: torch.device) -> LoadedTextEncoder:
-    """A text encoder's network and tokenizer on a device."""
+    """A text encoder's network and tokenizer; the arbiter brings it onto the device."""
     with told_plainly():
-        return load_text_encoder(recipe, device)
+        return load_text_encoder(recipe, device, placed=False)
 
 
 @loader(Autoencoder, base=base_of, adapt=_adapted)
 def autoencoder_network(recipe: Autoencoder, device: torch.device) -> LoadedAutoencoder:
-    """An autoencoder's network on a device."""
+    """An autoencoder's network; the arbiter brings it onto the device."""
     with told_plainly():
-        return load_autoencoder_network(recipe, device)
+        return load_autoencoder_network(recipe, device, placed=False)

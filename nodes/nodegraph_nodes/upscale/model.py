@@ -42,7 +42,7 @@ def upscaler_network(recipe: Upscaler, device: torch.device) -> LoadedUpscaler:
         network = load_upscaler_file(Path(recipe.path))
     except ModelError as error:
         raise NodeError(f"The upscaler cannot be loaded: {error}") from None
-    return network.convert(compute_dtype(recipe.precision, device)).to(device)
+    return network.convert(compute_dtype(recipe.precision, device))
 
 
 @node(category="upscale", lane="gpu")

@@ -77,22 +77,22 @@ def latents_of(family: str) -> str:
     return next((known.latents for known in FAMILIES if known.name == family and known.latents), family)
 
 
-def load_denoiser(recipe: Denoiser, device: torch.device | str) -> LoadedDenoiser:
-    """The network of a recipe, on the device. Raises ModelError."""
+def load_denoiser(recipe: Denoiser, device: torch.device | str, *, placed: bool = True) -> LoadedDenoiser:
+    """The network of a recipe, on the device, or (not `placed`) still in the host's memory. Raises ModelError."""
     dtype = compute_dtype(recipe.precision, device, denoiser_bytes(ModelSource(Path(recipe.path), recipe.digest)))
     with loading(recipe.storage):
         network = _family_of(recipe).load_denoiser(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
-    return network
+    return network.to(device) if placed else network
 
 
-def load_text_encoder(recipe: TextEncoder, device: torch.device | str) -> LoadedTextEncoder:
-    """The network and tokenizer of a recipe, on the device. Raises ModelError."""
+def load_text_encoder(recipe: TextEncoder, device: torch.device | str, *, placed: bool = True) -> LoadedTextEncoder:
+    """The network and tokenizer of a recipe, on the device, or (not `placed`) still in the host's memory. Raises ModelError."""
     dtype = compute_dtype(recipe.precision, device, text_encoder_bytes(ModelSource(Path(recipe.path), recipe.digest)))
     with loading(recipe.storage):
         network = _family_of(recipe).load_text_encoder(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
-    return network
+    return network.to(device) if placed else network
 
 
 def outline(recipe: Denoiser | TextEncoder) -> Any:
@@ -116,14 +116,14 @@ def check_reading(recipe: TextEncoder) -> None:
     read_as_told(network, recipe)
 
 
-def load_autoencoder(recipe: Autoencoder, device: torch.device | str) -> LoadedAutoencoder:
-    """The network of a recipe, on the device. Raises ModelError."""
+def load_autoencoder(recipe: Autoencoder, device: torch.device | str, *, placed: bool = True) -> LoadedAutoencoder:
+    """The network of a recipe, on the device, or (not `placed`) still in the host's memory. Raises ModelError."""
     dtype = decode_dtype(recipe.precision)
     tiny = is_tiny(ModelSource(Path(recipe.path), recipe.digest))
     load = load_tiny if tiny else _family_of(recipe).load_autoencoder
     network = load(base_of(recipe), torch.device(device), dtype)
     adapt(network, recipe)
-    return network
+    return network.to(device) if placed else network
 
 
 def classes_of(recipe: Denoiser) -> Classes:

@@ -121,7 +121,7 @@ def load_control(recipe: ControlNet, device: torch.device | str) -> LoadedContro
     network = fill(
         network, tensors, recipe.path, "control network", compute_dtype(recipe.precision, device), channels_last=True
     )
-    return (ControlNetwork if recipe.kind == "controlnet" else AdapterNetwork)(recipe, network).to(device)
+    return (ControlNetwork if recipe.kind == "controlnet" else AdapterNetwork)(recipe, network)
 
 
 def _as_wanted(tensor: Tensor, wanted: Tensor) -> Tensor:

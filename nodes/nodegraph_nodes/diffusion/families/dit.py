@@ -82,7 +82,7 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
     known = DiTTransformer2DModel.load_config(str(source.path / "transformer"), local_files_only=True)
     transformer = skeleton(lambda: DiTTransformer2DModel.from_config(known))
     transformer = fill(transformer, part_tensors(source, "transformer"), recipe.path, "transformer", dtype)
-    return DiTDenoiser(recipe, transformer).to(device)
+    return DiTDenoiser(recipe, transformer)
 
 
 class DiTDenoiser(OnDevice):
@@ -108,7 +108,7 @@ class DiTDenoiser(OnDevice):
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder:
     source = ModelSource(Path(recipe.path), recipe.digest)
-    return load_vae(recipe, source, part_config(source, "vae/config.json"), dtype).to(device)
+    return load_vae(recipe, source, part_config(source, "vae/config.json"), dtype)
 
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> NoReturn:

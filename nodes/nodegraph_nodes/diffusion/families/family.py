@@ -27,7 +27,8 @@ class Family:
 
     sought: what `recognise` looks for, in words, for the error when no family fits. latents: the family whose latents it
     shares; empty: they are its own. `describe` reads configs and headers only. The loaders take the recipe, the device to
-    compute on and the dtype to compute in. classes: what models that are told a class know.
+    compute on and the dtype to compute in, and leave the network in the host's memory. classes: what models that are told
+    a class know.
     """
 
     name: str

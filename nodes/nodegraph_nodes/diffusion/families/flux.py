@@ -112,7 +112,7 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
         prefix = prefix_of(read_header(source.path), flux_names.LANDMARK, *flux_names.PREFIXES) or ""
         pieces = {name: flux_names.piece(name, config, prefix) for name in transformer.state_dict()}
         tensors = read_pieces(source.path, pieces, network="transformer")
-    return FluxDenoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype)).to(device)
+    return FluxDenoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype))
 
 
 class FluxDenoiser(OnDevice):
@@ -172,7 +172,7 @@ def positions(rows: int, columns: int) -> Tensor:
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder:
     source = ModelSource(Path(recipe.path), recipe.digest)
-    return load_vae(recipe, source, vae_config(source, _SHIFT, _SCALE), dtype).to(device)
+    return load_vae(recipe, source, vae_config(source, _SHIFT, _SCALE), dtype)
 
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> FluxTextEncoder:
@@ -182,7 +182,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     if t5 is None:
         raise absent(source, "T5 text encoder", "text_encoder_2", "tokenizer_2")
     length = _DEV_TEXT_LENGTH if transformer_config(source).get("guidance_embeds") else _SCHNELL_TEXT_LENGTH
-    return FluxTextEncoder(NAME, clip, t5, length).to(device)
+    return FluxTextEncoder(NAME, clip, t5, length)
 
 
 FLUX = Family(

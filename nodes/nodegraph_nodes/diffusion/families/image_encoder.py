@@ -53,7 +53,7 @@ def load_image_encoder(recipe: ImageEncoder, device: torch.device | str, dtype: 
     weights = _weights(recipe)
     config = CLIPVisionConfig(**_config(recipe, weights, read_header(weights)))
     network = skeleton(lambda: CLIPVisionModelWithProjection(config))
-    return CLIPImageEncoder(fill(network, read_tensors(weights), recipe.path, "image encoder", dtype)).to(device)
+    return CLIPImageEncoder(fill(network, read_tensors(weights), recipe.path, "image encoder", dtype))
 
 
 def _weights(recipe: ImageEncoder) -> Path:

@@ -63,7 +63,7 @@ def load_image_adapter(recipe: ImageAdapter, device: torch.device | str, dtype: 
         fill(network, projection, recipe.path, "image projection", dtype),
         [tensors[name].to(dtype) for name in keys],
         [tensors[name].to(dtype) for name in values],
-    ).to(device)
+    )
 
 
 def _projection_of(path: str, header: Mapping[str, TensorInfo]) -> tuple[str, int]:

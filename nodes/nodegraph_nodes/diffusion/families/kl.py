@@ -46,7 +46,7 @@ def load_kl(recipe: Autoencoder, config: Mapping[str, Any], device: torch.device
     config = _own_config(source) or config
     vae = skeleton(lambda: AutoencoderKL.from_config(dict(config)))
     tensors = {name: _as_linear(name, tensor) for name, tensor in _read(source, place, vae, config).items()}
-    return KLAutoencoder(recipe, fill(vae, tensors, recipe.path, "autoencoder", dtype, channels_last=True)).to(device)
+    return KLAutoencoder(recipe, fill(vae, tensors, recipe.path, "autoencoder", dtype, channels_last=True))
 
 
 def describe_autoencoder(

@@ -170,7 +170,7 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
     if not source.is_folder or has_weights(source, "class_embedder"):
         table = _embedding(source).to(dtype)
     unet = fill(unet, tensors, recipe.path, "U-Net", dtype, channels_last=True)
-    return LDMDenoiser(recipe, unet, attends=_is_conditional(config), table=table).to(device)
+    return LDMDenoiser(recipe, unet, attends=_is_conditional(config), table=table)
 
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> VQAutoencoder | KLAutoencoder:
@@ -186,7 +186,7 @@ def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dty
         pieces = {name: Piece(ldm_names.vae_name(name, config)) for name in vae.state_dict()}
         tensors = _current(read_pieces(source.path, pieces, network="autoencoder"))
     vae = fill(vae, tensors, recipe.path, "autoencoder", dtype, channels_last=True)
-    return (KLAutoencoder if is_kl else VQAutoencoder)(recipe, vae).to(device)
+    return (KLAutoencoder if is_kl else VQAutoencoder)(recipe, vae)
 
 
 def _current(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -213,7 +213,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     model = skeleton(lambda: LDMBertModel(config))
     model = fill(model, part_tensors(source, "bert"), recipe.path, "text encoder", dtype)
     tokenizer = BertTokenizer.from_pretrained(source.path / "tokenizer", local_files_only=True)
-    return LDMTextEncoder(NAME, model, tokenizer).to(device)
+    return LDMTextEncoder(NAME, model, tokenizer)
 
 
 LDM = Family(

@@ -18,15 +18,27 @@ _FOR_WORK = 0.3
 def place(network: Any, device: torch.device, room_bytes: int | None) -> None:
     """Bring a loaded network onto a device. room_bytes: what is free there; None where that cannot be told.
 
-    network: as in `loaded.py`, with `module` and `to`.
+    network: as in `loaded.py`, with `module` and `to`. What a pack's loader has put on the device already, stays; what can be
+    neither moved nor streamed is the pack's own business.
     """
-    budget = None if room_bytes is None else int(room_bytes * (1 - _FOR_WORK))
     module = getattr(network, "module", None)
-    if device.type == "cpu" or budget is None or network.nbytes <= budget or not isinstance(module, nn.Module):
-        network.to(device)
-    else:
+    if not hasattr(network, "to") or _is_on(module, device):
+        return
+    budget = None if room_bytes is None else int(room_bytes * (1 - _FOR_WORK))
+    too_large = budget is not None and device.type != "cpu" and network.nbytes > budget
+    if budget is not None and too_large and isinstance(module, nn.Module) and hasattr(network, "streams_on"):
         stream(module, device, budget)
         network.streams_on(device)
+    else:
+        network.to(device)
+
+
+def _is_on(module: Any, device: torch.device) -> bool:
+    """Whether a module's weights lie on a device, all of them."""
+    if not isinstance(module, nn.Module) or _STREAMED in module.__dict__:
+        return False
+    devices = {parameter.device for parameter in module.parameters()}
+    return devices == {device}
 
 
 def take_off(network: Any) -> None:

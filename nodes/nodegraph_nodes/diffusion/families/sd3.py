@@ -101,7 +101,7 @@ def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) ->
         prefix = prefix_of(read_header(source.path), sd3_names.LANDMARK, *sd3_names.PREFIXES) or ""
         pieces = {name: sd3_names.piece(name, config, prefix) for name in transformer.state_dict()}
         tensors = read_pieces(source.path, pieces, network="transformer")
-    return SD3Denoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype)).to(device)
+    return SD3Denoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype))
 
 
 class SD3Denoiser(OnDevice):
@@ -129,7 +129,7 @@ class SD3Denoiser(OnDevice):
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder:
     source = ModelSource(Path(recipe.path), recipe.digest)
-    return load_vae(recipe, source, vae_config(source, _SHIFT, _SCALE), dtype).to(device)
+    return load_vae(recipe, source, vae_config(source, _SHIFT, _SCALE), dtype)
 
 
 def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dtype) -> SD3TextEncoder:
@@ -137,7 +137,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     clip_l = load_clip(source, "", CLIP_L_PREFIX, CLIP_L, dtype, projected=True)
     clip_g = load_clip(source, "_2", CLIP_G_PREFIX, CLIP_G, dtype, projected=True)
     width = int(transformer_config(source)["joint_attention_dim"])
-    return SD3TextEncoder(NAME, clip_l, clip_g, load_t5(source, "_3", dtype), width, _TEXT_LENGTH).to(device)
+    return SD3TextEncoder(NAME, clip_l, clip_g, load_t5(source, "_3", dtype), width, _TEXT_LENGTH)
 
 
 SD3 = Family(

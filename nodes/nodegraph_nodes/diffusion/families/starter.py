@@ -94,13 +94,13 @@ def _preview(card: dict[str, Any], channels: int) -> PreviewFactors:
 def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> UNetDenoiser:
     from diffusers import UNet2DConditionModel
 
-    return UNetDenoiser(recipe, _load(UNet2DConditionModel, recipe, "unet", _UNET_WEIGHTS, dtype)).to(device)
+    return UNetDenoiser(recipe, _load(UNet2DConditionModel, recipe, "unet", _UNET_WEIGHTS, dtype))
 
 
 def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder:
     from diffusers import AutoencoderKL
 
-    return KLAutoencoder(recipe, _load(AutoencoderKL, recipe, "vae", _VAE_WEIGHTS, dtype)).to(device)
+    return KLAutoencoder(recipe, _load(AutoencoderKL, recipe, "vae", _VAE_WEIGHTS, dtype))
 
 
 def _load(network: Any, recipe: Denoiser | Autoencoder, folder: str, names: tuple[str, ...], dtype: torch.dtype) -> Any:
@@ -203,7 +203,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     model = skeleton(lambda: BertModel(config, add_pooling_layer=False))
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     length = int(source.json(_CARD).get("text_length", _DEFAULT_TEXT_LENGTH))
-    return MiniLMTextEncoder(fill(model, tensors, recipe.path, "text_encoder", dtype), tokenizer, length).to(device)
+    return MiniLMTextEncoder(fill(model, tensors, recipe.path, "text_encoder", dtype), tokenizer, length)
 
 
 STARTER = Family(

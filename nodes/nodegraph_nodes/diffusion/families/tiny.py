@@ -96,7 +96,7 @@ def load_tiny(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> 
         raise MissingTensors(recipe.path, "tiny autoencoder", missing)
     tensors = read_tensors(found.weights, names, network="tiny autoencoder")
     network = fill(network, tensors, recipe.path, "tiny autoencoder", dtype, channels_last=True)
-    return TinyAutoencoder(recipe, network, encodes).to(device)
+    return TinyAutoencoder(recipe, network, encodes)
 
 
 class TinyAutoencoder:

@@ -198,7 +198,7 @@ def load_denoiser(architecture: Architecture, recipe: Denoiser, device: torch.de
         names = {name: ldm_names.unet_name(name, config) for name in unet.state_dict()}
         tensors = read_tensors(source.path, names, network="U-Net")
     last = lies_channels_last(unet, device)
-    return UNetDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype, channels_last=last), last).to(device)
+    return UNetDenoiser(recipe, fill(unet, tensors, recipe.path, "U-Net", dtype, channels_last=last), last)
 
 
 def load_text_encoder(
@@ -208,7 +208,7 @@ def load_text_encoder(
     configs = configs_of(architecture, source)
     towers = [load_tower(source, plan, configs.text_encoders[plan.folder], recipe.path, dtype) for plan in architecture.towers]
     zeros = bool(configs.index.get("force_zeros_for_empty_prompt", architecture.zeros_for_empty))
-    return ClipTextEncoder(recipe.family, towers, zeros_for_empty=zeros).to(device)
+    return ClipTextEncoder(recipe.family, towers, zeros_for_empty=zeros)
 
 
 def load_autoencoder(
