@@ -50,6 +50,8 @@ bench: $(VENV)/.dev  ## The benchmarks behind benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/text_to_image.py
 	$(BIN)/python benchmarks/batching.py --svg docs/pictures/batches.svg
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/latent_pixel.py
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/editor.py
 

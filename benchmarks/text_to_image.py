@@ -51,7 +51,7 @@ def load_bare(channels_last: bool = False) -> Bare:
     unet = UNet2DConditionModel.from_config(json.loads((MODEL / "unet/config.json").read_text()))
     unet.load_state_dict(weights(MODEL / "unet/model.int8.safetensors"))
     vae = AutoencoderKL.from_config(json.loads((MODEL / "vae/config.json").read_text()))
-    vae.load_state_dict(weights(MODEL / "vae/diffusion_pytorch_model.safetensors"))
+    vae.load_state_dict(weights(MODEL / "vae/model.int8.safetensors"))
     text = BertModel(BertConfig.from_pretrained(MODEL / "text_encoder"), add_pooling_layer=False)
     text.load_state_dict(weights(MODEL / "text_encoder/model.int8.safetensors"), strict=False)
     if channels_last:

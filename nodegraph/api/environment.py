@@ -25,7 +25,7 @@ from nodegraph.sdk.node import Node
 from nodegraph.sdk.pack import installed_packs, source_digest
 from nodegraph.sdk.spec import NodeSpec
 from nodegraph.store import Digests
-from nodegraph.store.files import model_parts
+from nodegraph.store.files import parts_of
 
 if TYPE_CHECKING:
     from nodegraph.api.session import Session
@@ -43,7 +43,7 @@ _SYSTEM = frozenset(
 
 def section_of(kind: str) -> str:
     """Where a lock has files of this kind."""
-    return "inputs" if kind == "file" else "models"
+    return "models" if kind.startswith("model") else "inputs"
 
 
 def named_files(plan: Plan) -> set[tuple[str, str]]:
@@ -124,17 +124,17 @@ def pack_here(session: Session, name: str) -> LockedPack | None:
     )
 
 
-def locked_file(path: Path, digest: str) -> LockedFile:
+def locked_file(path: Path, digest: str, *, data: bool = False) -> LockedFile:
     """A file by its content; models that ship with nodegraph say so."""
     origin = ""
     with contextlib.suppress(PackError):
         if path.is_relative_to(shipped("models").resolve()):
             origin = "nodegraph itself"
-    return LockedFile(sha256=digest, bytes=size_of(path), origin=origin)
+    return LockedFile(sha256=digest, bytes=size_of(path, data=data), origin=origin)
 
 
-def size_of(path: Path) -> int:
-    return sum(part.stat().st_size for part in model_parts(path))
+def size_of(path: Path, *, data: bool = False) -> int:
+    return sum(part.stat().st_size for part in parts_of(path, data=data))
 
 
 def device_here(session: Session) -> LockedDevice:

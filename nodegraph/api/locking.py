@@ -87,10 +87,10 @@ def _here(
     files: dict[str, dict[str, LockedFile]] = {"models": {}, "inputs": {}}
     digests, roots = digests_of(session), workflow._roots(())
     for section, name in sorted(names):
-        place = f"{section}.{name}"
+        place, data = f"{section}.{name}", section == "inputs"
         try:
             path = roots.find_model(name) if section == "models" else roots.find_file(name)
-            files[section][name] = locked_file(path, _read(digests, path, name, progress))
+            files[section][name] = locked_file(path, _read(digests, path, name, progress, data), data=data)
             trouble[place] = Trouble("", f"Here it is {path}.")
         except NodeError as error:
             trouble[place] = Trouble(str(error), error.hint or "")
@@ -114,17 +114,17 @@ def _here(
     return here, trouble
 
 
-def _read(digests: Digests, path: Path, name: str, progress: Progress | None) -> str:
+def _read(digests: Digests, path: Path, name: str, progress: Progress | None, data: bool) -> str:
     if progress is None:
-        return digests.of(path)
-    total, done = size_of(path), 0
+        return digests.of(path, data=data)
+    total, done = size_of(path, data=data), 0
 
     def more(read: int) -> None:
         nonlocal done
         done += read
         progress(name, done, total)
 
-    return digests.of(path, more)
+    return digests.of(path, more, data=data)
 
 
 def _install(device: LockedDevice | None) -> str:
@@ -232,7 +232,8 @@ def make_lock(workflow: Workflow, plan: Plan, files: Files, used: Iterable[str] 
     computing = () if device is None else device.libraries
     sections: dict[str, dict[str, LockedFile]] = {"models": {}, "inputs": {}}
     for (kind, name), (digest, path) in sorted(files.items()):
-        sections[section_of(kind)][name] = locked_file(path, digest)
+        section = section_of(kind)
+        sections[section][name] = locked_file(path, digest, data=section == "inputs")
     return Lock(
         document=content_digests(workflow.document),
         packs=packs,
@@ -247,12 +248,12 @@ def _check_names(workflow: Workflow, files: Files) -> None:
     roots, problems = workflow._roots(()), []
     for (kind, name), (_, path) in sorted(files.items()):
         try:
-            again = roots.find_file(name) if kind == "file" else roots.find_model(name)
+            again = roots.find_model(name) if kind.startswith("model") else roots.find_file(name)
             if not Path(name).is_absolute() and again.samefile(path):
                 continue
         except NodeError:
             pass
-        what, places = ("file", roots.files) if kind == "file" else ("model", roots.models)
+        what, places = ("model", roots.models) if kind.startswith("model") else (kind, roots.files)
         message = f"The {what} {name} lies where a locked workflow could not find it again."
         where = ", ".join(str(place) for place in places)
         problems.append(Problem("cannot_lock", message, hint=f"Put it into one of {where}, and give its name there."))

@@ -110,6 +110,7 @@ class Session:
                     digests=digests,
                     roots=self.roots,
                     scratch=self.data / "scratch",
+                    models=self.data / "models",
                     journal=Journal(journal_file(self.data)),
                     secrets=self.secrets,
                     check_inputs=self._check_inputs,

@@ -110,7 +110,7 @@ def parse_answers(texts: Sequence[str]) -> tuple[dict[str, str], list[Problem]]:
 def typed(spec: InputSpec, text: str, paths: list[str]) -> Any:
     """Command-line text as the JSON value that an input wants. Raises ValueError where it cannot be one."""
     expr = _bare(spec.type)
-    if spec.type.kind == "optional" and text.lower() in ("none", "null"):
+    if spec.type.kind == "optional" and text.lower() in ("none", "null", *([""] if spec.file else [])):
         return None
     if spec.file:
         return _path(text, spec.file, paths)
@@ -152,7 +152,7 @@ def _choices(schema: dict[str, Any]) -> list[Any]:
 def _path(text: str, kind: str, paths: list[str]) -> str:
     """A file typed on the command line may be anywhere; a model's bare name is looked up in the model folders."""
     path = Path(text).expanduser()
-    if kind == "file" or os.sep in text or (path.suffix in (".safetensors", ".gguf") and path.exists()):
+    if kind in ("file", "folder") or os.sep in text or (path.suffix in (".safetensors", ".gguf") and path.exists()):
         paths.append(str(path.absolute()))
         return paths[-1]
     return text

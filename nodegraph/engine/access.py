@@ -10,17 +10,21 @@ from nodegraph.graph.plan import PlanNode
 from nodegraph.sdk.errors import NodeError, Problem
 from nodegraph.sdk.values import ModelFile
 from nodegraph.store import Digests, Roots, signature
-from nodegraph.store.files import model_parts
+from nodegraph.store.files import parts_of, signature_of
+
+_FEW = 100
+"""Files whose signatures are remembered one by one; of a folder of more only what they are together."""
 
 
 class UsedFile(NamedTuple):
-    """A file as it was when its digest was taken."""
+    """A file, or all that is in a folder, as it was when its digest was taken."""
 
     path: Path
     signatures: tuple[Any, ...]
+    data: bool = False
 
     def unchanged(self) -> bool:
-        return _signatures(self.path) == self.signatures
+        return _signatures(self.path, self.data) == self.signatures
 
 
 class FileAccess:
@@ -43,7 +47,7 @@ class FileAccess:
     def argument(self, kind: str, name: str) -> tuple[Any, UsedFile]:
         """What the node receives for a file input, and the file as it was. Raises NodeError."""
         digest, used = self._find(kind, name)
-        return (used.path if kind == "file" else ModelFile(name, used.path, digest)), used
+        return (ModelFile(name, used.path, digest) if kind.startswith("model") else used.path), used
 
     def found(self) -> dict[tuple[str, str], tuple[str, Path]]:
         """Every file that was asked for so far, by kind and name: its digest, and where it lies."""
@@ -52,9 +56,9 @@ class FileAccess:
     def _find(self, kind: str, name: str) -> tuple[str, UsedFile]:
         found = self._known.get((kind, name))
         if found is None:
-            path = _located(self._roots, kind, name)
-            used = UsedFile(path, _signatures(path))
-            found = self._known[kind, name] = (self._digests.of(path), used)
+            path, data = _located(self._roots, kind, name), kind == "folder"
+            used = UsedFile(path, _signatures(path, data), data)
+            found = self._known[kind, name] = (self._digests.of(path, data=data), used)
         return found
 
 
@@ -79,14 +83,15 @@ def _without(nodes: Iterable[PlanNode], find: Callable[[str, Any], object]) -> l
 
 
 def _located(roots: Roots, kind: str, name: str) -> Path:
-    path = roots.find_file(name) if kind == "file" else roots.find_model(name)
+    path = roots.find_model(name) if kind.startswith("model") else roots.find_file(name)
     if kind == "file" and path.is_dir():
         raise NodeError(f"{path} is a folder.", expected="a file", got="a folder")
     return path
 
 
-def _signatures(path: Path) -> tuple[Any, ...]:
+def _signatures(path: Path, data: bool) -> tuple[Any, ...]:
     try:
-        return tuple(map(signature, model_parts(path)))
+        parts = parts_of(path, data=data)
+        return tuple(map(signature, parts)) if len(parts) < _FEW else (signature_of(path, parts),)
     except OSError:
         return ()

@@ -21,6 +21,7 @@ def context_of(engine: Engine, call: Call) -> Context:
     context = Context(node=call.path, is_cancelled=lambda: call.abandoned, asker=run.options.asker)
     context.picture_of = partial(_picture, engine, call)
     context.scratch_root = scratch_of(engine, call)
+    context.models_root = engine.models
     if run.options.log is not None:
         context.log = run.options.log(call.path)
     if run.listener is not None:

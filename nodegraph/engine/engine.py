@@ -86,9 +86,9 @@ class Usage(NamedTuple):
 class Engine:
     """Runs plans. Use as an async context manager; everything but node code happens on the loop it was entered on.
 
-    `disk` is the cache's disk tier, `scratch` the folder below which nodes keep unfinished work, `secrets` what
-    nodes' secrets are read from (none given: the environment). With `check_inputs` every node's inputs are digested before and
-    after, which finds any write into them, and costs time.
+    `disk` is the cache's disk tier, `scratch` the folder below which nodes keep unfinished work, `models` the one for models
+    that nodes make, `secrets` what nodes' secrets are read from (none given: the environment). With `check_inputs` every
+    node's inputs are digested before and after, which finds any write into them, and costs time.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class Engine:
         digests: Digests | None = None,
         roots: Roots | None = None,
         scratch: Path | None = None,
+        models: Path | None = None,
         journal: Journal | None = None,
         secrets: Secrets | None = None,
         check_inputs: bool = False,
@@ -120,7 +121,7 @@ class Engine:
         self._hashers = {
             exact: Hasher(lambda: self.adapter.profile(), exact, lambda: self._packs_digest) for exact in (True, False)
         }
-        self.scratch = scratch
+        self.scratch, self.models = scratch, models
         self._done_scratch: set[Path] = set()  # of work that is done, and on its way to disk
         self.spilling: set[asyncio.Task[None]] = set()  # results on their way from a device to the host
         self._make_adapter = device

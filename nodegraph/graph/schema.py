@@ -98,6 +98,7 @@ _VALUES: dict[str, Schema] = {
     "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
     "color": {"type": "string", "format": "color"},
     "file": {"type": "string"},
+    "folder": {"type": "string"},
     "secret": {"type": "string"},
 }
 

@@ -96,7 +96,7 @@ def _named(kind: str, value: Any) -> Iterator[Use]:
 
 def _kind(item: InputSpec) -> str:
     if item.file:
-        return "file" if item.file == "file" else "model"
+        return "file" if item.file in ("file", "folder") else "model"
     return "secret" if item.secret else ""
 
 

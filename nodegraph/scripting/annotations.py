@@ -120,7 +120,7 @@ def as_value(annotation: Any, names: Names) -> str:
     annotation, metadata = bare(annotation)
     if any(isinstance(item, SocketType) for item in metadata) or socket_of(annotation) or isinstance(annotation, TypeVar):
         return ""
-    if any(isinstance(item, ValueKind) and item.name == "file" for item in metadata):
+    if any(isinstance(item, ValueKind) and item.name in ("file", "folder") for item in metadata):
         return f"{names.builtin(str)} | {names.use('pathlib', 'Path')}"
     if len(found := members(annotation)) > 1:
         parts = [as_value(item, names) for item in found]

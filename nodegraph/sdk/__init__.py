@@ -12,7 +12,7 @@ from nodegraph.sdk.migration import OldNode, migrate
 from nodegraph.sdk.node import Node, composite, node
 from nodegraph.sdk.pack import Pack, loader
 from nodegraph.sdk.socket import Artifact, Buffer, Codec, SocketType, Storage, socket
-from nodegraph.sdk.values import Color, FilePath, Lazy, ModelFile, Secret, Seed
+from nodegraph.sdk.values import Color, FilePath, FolderPath, Lazy, ModelFile, Secret, Seed
 from nodegraph.sdk.views import Axis, Plot, Series, Table
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Context",
     "Curve",
     "FilePath",
+    "FolderPath",
     "GraphBuilder",
     "Inputs",
     "InvalidWorkflow",

@@ -81,8 +81,8 @@ def parse(annotation: Any) -> Parsed:
 
 def _value_kind(annotation: Any, kind: ValueKind, metadata: tuple[Any, ...], text: dict[str, Any]) -> Parsed:
     fields = tuple(item for item in metadata if not isinstance(item, ValueKind))
-    if kind.name == "file":
-        return Parsed(te.value("file"), _annotated(str, fields), Path, file="file", **text)
+    if kind.name in ("file", "folder"):
+        return Parsed(te.value(kind.name), _annotated(str, fields), Path, file=kind.name, **text)
     return Parsed(te.value(kind.name), _annotated(annotation, fields), **text)
 
 

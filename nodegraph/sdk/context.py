@@ -60,6 +60,7 @@ class Context:
     is_cancelled: Callable[[], bool] | None = None
     load: Callable[[Any], Any] = _load_directly
     scratch_root: Path | None = None
+    models_root: Path | None = None
     asker: Asker | None = None
     picture_of: Callable[[Any], Artifact | None] = _no_picture
     log: logging.Logger = _LOG
@@ -106,3 +107,11 @@ class Context:
             self.scratch_root = Path(tempfile.mkdtemp(prefix="nodegraph-"))
         self.scratch_root.mkdir(parents=True, exist_ok=True)
         return self.scratch_root
+
+    @property
+    def models(self) -> Path:
+        """The folder for models that nodes make; names are looked up there first. Write them whole, replace none unasked."""
+        if self.models_root is None:
+            self.models_root = Path(tempfile.mkdtemp(prefix="nodegraph-models-"))
+        self.models_root.mkdir(parents=True, exist_ok=True)
+        return self.models_root

@@ -30,7 +30,7 @@ class InputSpec:
     lazy: bool = False
     title: str = ""
     description: str = ""
-    file: str = ""  # "file", or "model:KIND": the value names a file, and the key holds its content
+    file: str = ""  # "file", "folder" or "model:KIND": the value names a file, and the key holds its content
 
     @property
     def secret(self) -> bool:

@@ -42,6 +42,10 @@ FilePath = Annotated[Path, ValueKind("file")]
 """A file to read. In a document it is a name below the configured roots; the node receives an absolute `Path`, and the
 result is keyed by the file's content, not its name."""
 
+FolderPath = Annotated[Path, ValueKind("folder")]
+"""A folder of files to read, or one file that stands for it (an archive). Named as a `FilePath` is; the result is keyed by the
+names and the content of what lies in it, at any depth, but for hidden files and links that lead out of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFile(Generic[T]):

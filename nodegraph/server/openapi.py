@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from nodegraph.server.routing import Endpoint, Raw
 from nodegraph.wire.problems import MEDIA_TYPE, ProblemDetails
 
-_ALWAYS = (401, 403, 429, 500)
+_ALWAYS = (401, 403, 429, 431, 500)
 
 
 def describe(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from nodegraph.sdk.writing import write_atomically
 Signature = tuple[int, int, int, int]
 MODEL_ENDINGS = (".safetensors", ".gguf")
 _CHUNK = 1 << 22
+_MANY = 10_000  # files of a folder whose digests are not worth remembering one by one
 _LONGEST_HEADER = 100_000_000  # as safetensors itself has it
 _UNSAFE = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 _MODEL_PARTS = frozenset({".safetensors", ".gguf", ".json", ".txt", ".model", ".gz"})
@@ -45,11 +46,13 @@ class Digests:
             except (OSError, ValueError, TypeError):
                 self._known = {}
 
-    def of(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
+    def of(self, path: Path, progress: Callable[[int], None] | None = None, *, data: bool = False) -> str:
         """The sha256 of a file; of a model in several files, that of their names and digests.
 
-        `progress` hears of bytes read.
+        data: a folder is no model, and all that lies in it counts. `progress` hears of bytes read.
         """
+        if data and path.is_dir():
+            return self._of_folder(path, progress)
         parts = model_parts(path)
         if parts == [path]:
             return self._of_file(path, progress)
@@ -73,6 +76,19 @@ class Digests:
         if before is None:
             self._known[key], self._fresh = now, True
         return now, before
+
+    def _of_folder(self, folder: Path, progress: Callable[[int], None] | None) -> str:
+        """Of a folder with many files one digest is remembered, not one for each of them."""
+        parts = folder_parts(folder)
+        key = f"folder:{signature_of(folder, parts)}"
+        if key not in self._known:
+            read = _sha256 if len(parts) > _MANY else self._of_file
+            whole = hashlib.sha256()
+            for part in parts:
+                row = f"{part.relative_to(folder).as_posix()}\0{read(part, progress)}\n"
+                whole.update(row.encode("utf-8", "surrogateescape"))
+            self._known[key], self._fresh = whole.hexdigest(), True
+        return self._known[key]
 
     def _of_file(self, path: Path, progress: Callable[[int], None] | None) -> str:
         key = _key(path)
@@ -114,6 +130,31 @@ def model_parts(path: Path) -> list[Path]:
         return _parts_below(path)
     sidecar = path.with_suffix(".config")
     return [path, *(_parts_below(sidecar) if sidecar.is_dir() else [])]
+
+
+def parts_of(path: Path, *, data: bool) -> list[Path]:
+    """The files that stand behind a name in a document. data: a folder is no model, and all that lies in it counts."""
+    return folder_parts(path) if data and path.is_dir() else model_parts(path)
+
+
+def folder_parts(folder: Path) -> list[Path]:
+    """All files below a folder, in a fixed order, but for hidden ones and for links that lead out of it."""
+    found: list[Path] = []
+    inside = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place, name) for name in sorted(files) if not name.startswith(".")):
+            if path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(inside)):
+                found.append(path)
+    return found
+
+
+def signature_of(folder: Path, parts: Sequence[Path]) -> str:
+    """What tells that a folder is unchanged: the names and signatures of what lies in it, as one digest."""
+    rows = hashlib.sha256()
+    for part in parts:
+        rows.update(f"{part.relative_to(folder).as_posix()}\0{_key(part)}\n".encode("utf-8", "surrogateescape"))
+    return rows.hexdigest()
 
 
 def _parts_below(folder: Path) -> list[Path]:
@@ -166,7 +207,7 @@ class Roots:
     def may_read(self, name: str, typed: Iterable[str] = ()) -> bool:
         """Whether a document would get to read this file by its own doing: it is there, and nobody typed it."""
         try:
-            return name not in typed and self.find_file(name).is_file()
+            return name not in typed and self.find_file(name).exists()
         except NodeError:
             return False
 
@@ -202,10 +243,18 @@ class Roots:
                     raise NodeError(f"The {what} {name!r} lies outside the folders that documents may read.", hint=hint)
                 if found:
                     return path
-        advice = nearest(name, known, "There are") if known else ""
+        alike = nearest(
+            _bare(name, endings), [_bare(other, endings) for other in known], "There are"
+        )  # endings are no likeness
+        advice = alike if known else ""
         where = hint.format(roots=", ".join(map(str, roots)) or "(no folder is configured)")
         shown = name if len(name) <= 100 else name[:97] + "..."
         raise NodeError(f"There is no {what} {shown!r}.", hint=f"{advice} {where}.".strip())
+
+
+def _bare(name: str, endings: Sequence[str]) -> str:
+    """A name without the ending that it may be given without."""
+    return next((name.removesuffix(ending) for ending in endings if ending and name.endswith(ending)), name)
 
 
 def check_model(path: Path) -> None:

@@ -179,7 +179,10 @@ def _text_encoder(shapes: Shapes) -> Model | None:
 
 def _upscaler(shapes: Shapes) -> Model | None:
     marks = ("model.1.sub.0.RDB1.", "body.0.rdb1.", "RRDB_trunk.0.")
-    return Model("upscaler", None) if any(name.startswith(marks) for name in shapes) else None
+    compact = (
+        len(shapes.get("body.0.weight", ())) == 4 and len(shapes.get("body.1.weight", ())) == 1
+    )  # layers and PReLUs in turn
+    return Model("upscaler", None) if compact or any(name.startswith(marks) for name in shapes) else None
 
 
 def _embedding(shapes: Shapes) -> Model | None:

@@ -106,6 +106,18 @@ def test_options_set_inputs(nodegraph: Nodegraph, workflow: Path, flags: list[st
     assert outputs(nodegraph, workflow, *flags)[output] == value
 
 
+@pytest.mark.parametrize("text", ["", "none", "null"])
+def test_a_file_that_is_not_needed_can_be_left_out(nodegraph: Nodegraph, tmp_path: Path, text: str) -> None:
+    Image.new("RGB", (6, 4), "red").save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("a red flag")
+    path = tmp_path / "set.json"
+    read = {"type": "training/load_pictures", "inputs": {"pictures": str(tmp_path), "captions": "gone.jsonl"}}
+    faces = {"inputs": {"captions": {"to": ["read.captions"]}}, "outputs": {"data": "read.data"}}
+    path.write_text(json.dumps({"title": "Set", "nodes": {"read": read}, "interface": faces}))
+    assert "gone.jsonl" in nodegraph("run", path).stderr
+    assert nodegraph("run", path, "--captions", text).code == 0
+
+
 def test_a_random_seed_is_drawn_used_and_reported(nodegraph: Nodegraph, workflow: Path) -> None:
     def run() -> tuple[int, list[int]]:
         done = nodegraph("run", workflow, "--seed", "random", "--set", "seeds.count=1", "--json")

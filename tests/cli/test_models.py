@@ -14,6 +14,8 @@ from safetensors.numpy import save_file
 from cli.conftest import Nodegraph
 from nodegraph.api.paths import shipped
 
+UPSCALER = "starter-2x.safetensors"
+
 
 def model(path: Path, fill: int = 1) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,13 +33,14 @@ def comfyui(tmp_path: Path) -> Path:
 def test_models_are_listed_with_kind_size_and_folder(nodegraph: Nodegraph, data: Path) -> None:
     model(data / "models" / "mine.safetensors")
     rows = {row["name"]: row for row in nodegraph("models", "list", "--json", "--data", data).json["models"]}
-    assert set(rows) == {"mine.safetensors", "starter"}
+    assert set(rows) == {"mine.safetensors", "starter", UPSCALER}
     assert (rows["starter"]["kind"], rows["starter"]["family"]) == ("checkpoint", "starter")
     assert rows["mine.safetensors"]["folder"] == str(data / "models")
     assert rows["mine.safetensors"]["sha256"] is None
     lines = nodegraph("models", "list", "--data", data).stdout.splitlines()
     assert lines[0].split() == ["name", "kind", "family", "size", "digest", "folder"]
-    assert lines[-1].split()[:3] == ["starter", "checkpoint", "starter"]
+    assert lines[-2].split()[:3] == ["starter", "checkpoint", "starter"]
+    assert lines[-1].split()[:2] == [UPSCALER, "upscaler"]
 
 
 def test_listing_makes_nothing(nodegraph: Nodegraph, tmp_path: Path) -> None:
@@ -53,7 +56,7 @@ def test_a_comfyui_folder_is_added_listed_and_removed(nodegraph: Nodegraph, data
     listed = nodegraph("models", "list", "--json", "--data", data).json["models"]
     assert {"my_checkpoints.safetensors", "my_loras.safetensors"} < {row["name"] for row in listed}
     assert nodegraph("models", "add", "--remove", comfyui, "--data", data).code == 0
-    assert len(nodegraph("models", "list", "--json", "--data", data).json["models"]) == 1
+    assert len(nodegraph("models", "list", "--json", "--data", data).json["models"]) == 2  # those that come along
     gone = nodegraph("models", "add", "--remove", comfyui, "--data", data)
     assert (gone.code, gone.error) == (2, None)
 
@@ -102,7 +105,11 @@ def test_verifying_remembers_digests_and_compares_with_them(nodegraph: Nodegraph
     (row,) = nodegraph("models", "verify", "mine.safetensors", "--json", "--data", data).json["models"]
     assert row["compared_with"] == ["remembered"]
     rows = nodegraph("models", "list", "--json", "--data", data).json["models"]
-    assert {row["name"]: bool(row["sha256"]) for row in rows} == {"mine.safetensors": True, "starter": False}
+    assert {row["name"]: bool(row["sha256"]) for row in rows} == {
+        "mine.safetensors": True,
+        "starter": False,
+        UPSCALER: False,
+    }
 
 
 def test_a_damaged_model_gives_code_1_and_the_others_are_verified_too(nodegraph: Nodegraph, data: Path) -> None:
@@ -116,6 +123,7 @@ def test_a_damaged_model_gives_code_1_and_the_others_are_verified_too(nodegraph:
         "cut.safetensors": False,
         "well.safetensors": False,
         "starter": True,
+        UPSCALER: True,
     }
     plain = nodegraph("models", "verify", "--data", data)
     assert plain.code == 1

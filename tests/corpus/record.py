@@ -12,7 +12,7 @@ from nodegraph.graph import Catalog
 from nodegraph.sdk.pack import installed_packs, load_pack
 
 HERE = Path(__file__).parent
-OURS = ("core", "diffusion", "image", "mask", "upscale")
+OURS = ("core", "diffusion", "image", "mask", "training", "upscale")
 
 
 def files() -> dict[str, Path]:

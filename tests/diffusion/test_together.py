@@ -346,6 +346,7 @@ def test_a_run_stored_after_any_step_of_any_schedule_goes_on_as_if_nothing_had_h
 def test_every_sampler_paints_the_same_subject_from_pure_noise_on_every_schedule(sampler: str, starter: Any) -> None:
     """A rectified flow begins at alpha = 0. Three steps are finite anywhere; twenty look like those of another solver."""
     predict, process, reference = starter
+    far = 5 * reference.abs().max()  # of what was sampled well
     for name, steps in [*((name, 3) for name in SCHEDULES), ("normal", 20)]:
         schedule = make_schedule(name, process, steps, "starter")
         state = begin(noise(1, *reference.shape), schedule, 7)
@@ -353,7 +354,7 @@ def test_every_sampler_paints_the_same_subject_from_pure_noise_on_every_schedule
             state = run_step(SAMPLERS[sampler], state, schedule, predict)
         made = finish(state, schedule)
         assert torch.isfinite(made).all(), name
-        assert made.abs().max() < 10, name
+        assert made.abs().max() < far, name
         assert steps == 3 or (made - reference).norm() / reference.norm() < 0.9, name
 
 

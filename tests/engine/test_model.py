@@ -197,6 +197,8 @@ class EngineMachine(RuleBasedStateMachine):
         reference = watched.expect(graph, wanted, exact)
         part_of_it = behind(graph, wanted)
         doubtful = any(made.kind in ("weather", "fresh", "forecast", "while_") for made in part_of_it.values())
+        changing = any(KINDS[made.kind].never or made.kind == "forecast" for made in graph.values())
+        doubtful = doubtful or (changing and any(KINDS[made.kind].lazy for made in part_of_it.values()))  # see Call.place
         doubtful = doubtful or any(has_empty(cell) for name in part_of_it for cell in reference.node(name).values())
         log = Counter(watched.world.log)
         there = watched.present()

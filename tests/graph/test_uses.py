@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nodegraph import FilePath, ModelFile, Pack, Secret, node
+from nodegraph import FilePath, FolderPath, ModelFile, Pack, Secret, node
 from nodegraph.graph import Catalog
 from nodegraph.graph.catalog import PackOrigin
 from nodegraph.graph.document import document_from
@@ -30,13 +30,19 @@ def read(file: FilePath) -> int:
 
 
 @node()
+def sort(folder: FolderPath) -> int:
+    """Reads a folder."""
+    return 1
+
+
+@node()
 def weights(model: ModelFile[Any] = "starter") -> int:  # type: ignore[assignment]
     """Loads a model."""
     return 1
 
 
 def catalog() -> Catalog:
-    bare = Catalog.of([Pack.of("t", [fetch, read, weights]), Pack.of("core", vars(core).values())])
+    bare = Catalog.of([Pack.of("t", [fetch, read, sort, weights]), Pack.of("core", vars(core).values())])
     return Catalog(bare.nodes, bare.sockets, origins={"core": PackOrigin("nodegraph", "1"), "t": PackOrigin("somebody", "2")})
 
 
@@ -45,6 +51,10 @@ CATALOG = catalog()
 
 def found(nodes: dict[str, Any], **subgraphs: Any) -> dict[Use, str]:
     return uses(document_from({"nodegraph": 1, "nodes": nodes, "subgraphs": subgraphs}), CATALOG)
+
+
+def test_reading_a_folder_is_reading_files() -> None:
+    assert found({"s": {"type": "t/sort", "inputs": {"folder": "cats"}}}).keys() == {Use("file", "cats"), Use("pack", "t")}
 
 
 def test_a_document_of_our_own_nodes_reaches_for_nothing() -> None:

@@ -20,6 +20,7 @@ from nodegraph_nodes.tensors import _DTYPE_NAMES, generation, map_tensors, nbyte
 
 CODEC = t.CODEC
 PROCESS = t.NoiseProcess("variance_preserving", trained_betas=(0.1, 0.2))
+FEATURES = t.FeatureNetwork("inception_v3", "/f", "d", "pool3", 299, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PREVIEW = t.PreviewFactors(((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), (0.0, 0.5, 1.0))
 
 
@@ -27,6 +28,8 @@ def rand(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
+HISTORY = t.History(MappingProxyType({"loss": ((1, 0.5), (2, 0.25))}))
+WEIGHTS = MappingProxyType({"conv_in.weight": rand(2, 8), "conv_in.bias": rand(2, dtype=torch.bfloat16)})
 CONDITIONING = t.Conditioning(rand(7, 3), "sd1", rand(3))
 VALUES: dict[str, tuple[SocketType | None, Any]] = {
     "image": (get_args(t.Image)[1], rand(4, 5, 3)),
@@ -102,6 +105,45 @@ VALUES: dict[str, tuple[SocketType | None, Any]] = {
     "image encoder": (socket_of(t.ImageEncoder), t.ImageEncoder("/i", "d")),
     "image adapter": (socket_of(t.ImageAdapter), t.ImageAdapter("sd1", "/i", "d", fine=True)),
     "image embedding": (socket_of(t.ImageEmbedding), t.ImageEmbedding(rand(4), rand(5, 6), rand(5, 6))),
+    "dataset": (
+        socket_of(t.Dataset),
+        t.Dataset(
+            (t.PictureSource("/p", "d", "folder"),),
+            (t.Entry(0, "a.png", 4, 5, ("a", "b"), tags=("c",)), t.Entry(0, "b.png", 4, 5, label=1)),
+            ("cat", "dog"),
+            augmentations=(t.Augmentation("flip", 0.5, (("names", ("a", "b")), ("share", 0.1))),),
+            buckets=((64, 64),),
+            skipped=(t.Skipped("c.png", "the file is empty"),),
+        ),
+    ),
+    "feature network": (socket_of(t.FeatureNetwork), FEATURES),
+    "features": (socket_of(t.Features), t.Features(rand(5, 8), FEATURES)),
+    "joint encoder": (socket_of(t.JointEncoder), t.JointEncoder("/j", "d")),
+    "trained classifier": (
+        socket_of(t.TrainedClassifier),
+        t.TrainedClassifier(
+            MappingProxyType({"answer.weight": rand(2, 8)}),
+            ("cat", "dog"),
+            FEATURES,
+            0,
+            HISTORY,
+            '{"steps": 2}',
+        ),
+    ),
+    "training plan": (socket_of(t.TrainingPlan), t.TrainingPlan(steps=7, learning_rate=3e-4, schedule="linear", compiled=True)),
+    "trained autoencoder": (
+        socket_of(t.TrainedAutoencoder),
+        t.TrainedAutoencoder("{}", WEIGHTS, 4, 8, 0.1, 1.5, HISTORY, '{"steps": 2}', PREVIEW),
+    ),
+    "trained denoiser": (
+        socket_of(t.TrainedDenoiser),
+        t.TrainedDenoiser(
+            "{}", WEIGHTS, "v", PROCESS, "class", 4, (64, 96), HISTORY, PREVIEW, 5, ("cat", "dog"), ("sky", "sea"), "{}"
+        ),
+    ),
+    "trained LoRA": (socket_of(t.TrainedLora), t.TrainedLora(WEIGHTS, "starter", 8, HISTORY, "{}")),
+    "trained upscaler": (socket_of(t.TrainedUpscaler), t.TrainedUpscaler(WEIGHTS, "Compact", 2, HISTORY)),
+    "lora": (socket_of(t.Lora), t.Lora("a", "/a.safetensors", "d", 0.5)),
     "upscaler": (socket_of(t.Upscaler), t.Upscaler("/u", "d", "ESRGAN", 4)),
 }
 

@@ -84,10 +84,11 @@ def torch_archive() -> bytes:
 
 
 def archive(**files: str) -> bytes:
+    """A zip of these files, the same at any time: tests are named after it, in several processes alike."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as packed:
         for name, text in files.items():
-            packed.writestr(name, text)
+            packed.writestr(zipfile.ZipInfo(name), text)
     return made.getvalue()
 
 

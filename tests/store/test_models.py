@@ -125,10 +125,11 @@ def test_a_digest_is_told_where_it_is_remembered_and_nothing_is_read_for_it(tmp_
     assert list_models([tmp_path], Digests(tmp_path / "digests.json"))[0].sha256 is None
 
 
-def test_the_bundled_model_is_known() -> None:
-    (found,) = list_models([shipped("models")])
+def test_the_bundled_models_are_known() -> None:
+    found, upscaler = list_models([shipped("models")])
     assert (found.name, found.kind, found.family, found.trouble) == ("starter", "checkpoint", "starter", None)
     assert found.size_bytes > 1_000_000
+    assert (upscaler.name, upscaler.kind, upscaler.trouble) == ("starter-2x.safetensors", "upscaler", None)
 
 
 # ---- what it is ----
@@ -156,6 +157,8 @@ def test_the_bundled_model_is_known() -> None:
         ({"text_model.encoder.layers.0.mlp.fc1.weight": (1,)}, "text_encoder", None),
         ({"encoder.block.0.layer.0.SelfAttention.q.weight": (1,)}, "text_encoder", None),
         ({"model.1.sub.0.RDB1.conv1.0.weight": (1,)}, "upscaler", None),
+        ({"body.0.weight": (48, 3, 3, 3), "body.1.weight": (48,)}, "upscaler", None),
+        ({"body.0.weight": (48, 3, 3, 3), "body.1.weight": (48, 48, 3, 3)}, None, None),
         ({"clip_l": (1, 768), "clip_g": (1, 1280)}, "embedding", "sdxl"),
         ({"weight": (3, 3)}, None, None),
         ({}, None, None),

@@ -112,6 +112,7 @@ def test_a_pan_writes_one_transform(editor: Editor) -> None:
 
 
 def test_only_nodes_near_the_viewport_are_built(editor: Editor) -> None:
+    editor.wait(f"document.querySelectorAll('[data-node]').length >= {len(editor.nodes)}")  # all is counted
     for document in (rows_of_sums(1000), many_pictures(1000, json.loads(PICTURES.read_text()))):
         before = editor.page.evaluate("nodegraph.canvas.nodes.count")
         open_at(editor, document)

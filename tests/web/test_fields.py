@@ -226,7 +226,7 @@ def test_each_control_writes_what_it_is_given_and_reads_it_back(editor: Editor) 
     assert field(editor, "model.model").inner_text() == "not found: elsewhere"
     field(editor, "model.model").click()
     editor.page.keyboard.type("start")
-    editor.page.locator("dialog li button").wait_for()
+    editor.page.locator("dialog li button").first.wait_for()
     editor.page.keyboard.press("Enter")
     assert editor.nodes["model"]["inputs"]["model"] == "starter"
 

@@ -41,7 +41,7 @@ def test_promoted_fields_make_a_form_that_runs(editor: Editor) -> None:
     editor.page.evaluate("nodegraph.tabs.current.value.store.change('', ({ interface: _, ...json }) => json)")
     editor.page.evaluate(SET, ["save", "name", "picture"])
     editor.page.click(".views button:has-text('Form')")
-    assert editor.page.locator(".form fieldset legend").all_inner_texts()[0]  # no interface: all fields, by node
+    assert editor.page.locator(".form fieldset legend").first.inner_text()  # no interface: all fields, by node
     assert "Show in the form" in editor.page.locator(".form > .dim").inner_text()
     editor.page.click(".views button:has-text('Graph')")
     promote(editor, "prompt.text", "prompt")

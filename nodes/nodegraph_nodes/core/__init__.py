@@ -8,7 +8,7 @@ from nodegraph_nodes.core.iteration import fold, map, while_
 from nodegraph_nodes.core.lists import list_item, list_length, make_list, number_range, seed_list
 from nodegraph_nodes.core.logic import compare, logic, switch
 from nodegraph_nodes.core.numbers import boolean, calculate, calculate_whole, integer, number, round_number
-from nodegraph_nodes.core.show import make_table, plot_numbers, show_table, show_text
+from nodegraph_nodes.core.show import make_table, plot_numbers, show_plot, show_table, show_text
 from nodegraph_nodes.core.text import format_text, join_text, replace_text, split_lines, text
 from nodegraph_nodes.core.wildcards import load_wildcards, wildcards
 
@@ -36,6 +36,7 @@ __all__ = [
     "replace_text",
     "round_number",
     "seed_list",
+    "show_plot",
     "show_table",
     "show_text",
     "split_lines",

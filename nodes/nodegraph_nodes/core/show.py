@@ -55,6 +55,12 @@ def show_table(table: Table) -> Table:
 
 
 @node(category="core/show", output=True, view="plot", output_name="plot")
+def show_plot(plot: Plot) -> Plot:
+    """Show a plot."""
+    return plot
+
+
+@node(category="core/show", output=True, view="plot", output_name="plot")
 def plot_numbers(
     numbers: list[float],
     x: Annotated[list[float] | None, Field(description="Where each number stands; without, they are counted from 0.")] = None,

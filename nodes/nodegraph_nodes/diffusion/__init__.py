@@ -23,6 +23,7 @@ from nodegraph_nodes.diffusion.image_prompt import (
 )
 from nodegraph_nodes.diffusion.inpaint import inpaint_guidance
 from nodegraph_nodes.diffusion.layout import seamless, tile_autoencoder, tile_denoiser
+from nodegraph_nodes.diffusion.layout_guidance import layout_guidance
 from nodegraph_nodes.diffusion.lora import apply_lora
 from nodegraph_nodes.diffusion.masked import masked_content, masked_latent, unmasked_latent
 from nodegraph_nodes.diffusion.model import (
@@ -79,6 +80,7 @@ __all__ = [
     "image_adapter_network",
     "image_encoder_network",
     "inpaint_guidance",
+    "layout_guidance",
     "load_autoencoder",
     "load_controlnet",
     "load_embedding",

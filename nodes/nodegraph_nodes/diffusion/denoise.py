@@ -198,10 +198,12 @@ def _check_channels(denoiser: Denoiser, state: DenoiseState, guidance: Guidance)
     if got == ((wanted, height, width) if wanted else None):
         return
     if got is None or not wanted:
-        message = "This model has to be told what to paint." if wanted else "This model cannot be told a mask and a picture."
-        hint = (
-            "Link diffusion/inpaint_guidance before it." if wanted else "Use an inpainting model, or diffusion/masked_latent."
-        )
+        paints = wanted == denoiser.latent_channels + 1  # else it was trained on layouts
+        before = f"Link diffusion/{'inpaint_guidance' if paints else 'layout_guidance'} before it."
+        message = f"This model has to be told what {'to paint' if paints else 'lies where'}."
+        if not wanted:
+            message = "This model cannot be told a mask and a picture."
+        hint = before if wanted else "Use an inpainting model, or diffusion/masked_latent."
         raise NodeError(
             message, socket="guidance", expected=f"{wanted} further channels", got=str(got[0] if got else 0), hint=hint
         )

@@ -1,10 +1,11 @@
 """The socket types of the first-party packs: frozen dataclasses. A value carries one image, one latent, one prompt.
 
 Two kinds: tensors with their meaning in `values` (`Latent`, `Conditioning`, `Schedule`, `DenoiseState` ...) and recipes in
-`recipes` (`Denoiser`, `TextEncoder`, `Autoencoder`, `ControlNet` ...).
+`recipes` (`Denoiser`, `TextEncoder`, `Autoencoder`, `ControlNet` ...). `training` has what trainings read and give.
 """
 
 from nodegraph_nodes.types.coding import CODEC
+from nodegraph_nodes.types.evaluation import FeatureKind, FeatureNetwork, Features, JointEncoder, TrainedClassifier
 from nodegraph_nodes.types.recipes import (
     Attention,
     Autoencoder,
@@ -27,6 +28,21 @@ from nodegraph_nodes.types.recipes import (
     Upscaler,
     Wrap,
 )
+from nodegraph_nodes.types.training import (
+    Augmentation,
+    Dataset,
+    Entry,
+    History,
+    PictureSource,
+    RateSchedule,
+    Skipped,
+    TrainedAutoencoder,
+    TrainedDenoiser,
+    TrainedLora,
+    TrainedUpscaler,
+    TrainingPlan,
+    TrainingPrecision,
+)
 from nodegraph_nodes.types.values import (
     Balance,
     Conditioning,
@@ -48,38 +64,56 @@ from nodegraph_nodes.types.values import (
 __all__ = [
     "CODEC",
     "Attention",
+    "Augmentation",
     "Autoencoder",
     "Balance",
     "Compiled",
     "Conditioning",
     "Control",
     "ControlNet",
+    "Dataset",
     "DenoiseState",
     "Denoiser",
     "Embedding",
+    "Entry",
+    "FeatureKind",
+    "FeatureNetwork",
+    "Features",
     "Fit",
     "Guidance",
     "GuidanceMethod",
+    "History",
     "Image",
     "ImageAdapter",
     "ImageEmbedding",
     "ImageEncoder",
     "ImagePrompt",
+    "JointEncoder",
     "Latent",
     "Lora",
     "Mask",
     "NoiseProcess",
+    "PictureSource",
     "Point",
     "Precision",
     "Prediction",
     "PreviewFactors",
+    "RateSchedule",
     "Repaint",
     "Schedule",
     "ShiftBySize",
+    "Skipped",
     "Storage",
     "TextEncoder",
     "Tiles",
     "Told",
+    "TrainedAutoencoder",
+    "TrainedClassifier",
+    "TrainedDenoiser",
+    "TrainedLora",
+    "TrainedUpscaler",
+    "TrainingPlan",
+    "TrainingPrecision",
     "Upscaler",
     "Wrap",
 ]

@@ -84,6 +84,7 @@ class Tiles:
     overlap: int
 
 
+@socket(color="#81c784", codec=CODEC)
 @dataclass(frozen=True, slots=True)
 class Lora:
     """Recipe of a low-rank change of weights (Hu et al. 2021).

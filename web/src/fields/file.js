@@ -53,6 +53,13 @@ export function FileField({ app, tab, input, field, value, change, attrs, where,
   </div>`;
 }
 
+/** A folder that the server has, or an archive, by its name. @param {ControlProps} props */
+export function FolderField({ tab, input, field, value, change, attrs, where }) {
+  const type = on((event) => change(event.target.value === "" && field.nullable ? null : event.target.value, { merge: true }));
+  const meant = on((event) => event.target.value && accept(tab, { kind: "file", name: event.target.value })); // typed by hand, to its end
+  return html`<input type="text" ...${attrs} placeholder=${attrs.placeholder ?? (where === "node" ? input.title : "")} value=${value ?? ""} onInput=${type} onChange=${meant} />`;
+}
+
 /** The picture that lies below a mask: the one that another node of the graph loads. @param {Tab} tab @param {string[]} targets */
 const pictureBeside = (tab, targets) => Object.entries(tab.graph.peek().nodes ?? {})
   .find(([id, entry]) => !targets.some((target) => target.startsWith(`${id}.`)) && PICTURE.test(entry.inputs?.path ?? ""))?.[1].inputs?.path ?? "";

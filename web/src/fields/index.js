@@ -6,7 +6,7 @@ import { t } from "../text/index.js";
 import { Choice } from "./choice.js";
 import { Color } from "./color.js";
 import { Curve } from "./curve.js";
-import { FileField } from "./file.js";
+import { FileField, FolderField } from "./file.js";
 import { ListField } from "./list.js";
 import { fieldMenu } from "./menu.js";
 import { Model } from "./model.js";
@@ -69,6 +69,7 @@ function kindOfField(input, schema) {
   if (named("secret")) return "secret";
   if (named("model:")) return "model";
   if (named("file")) return "file";
+  if (named("folder")) return "folder";
   if (["color", "curve", "multiline", "prompt", "subgraph"].includes(schema.format)) return schema.format;
   switch (schema.type) {
     case "integer": case "number": return "number";
@@ -80,7 +81,7 @@ function kindOfField(input, schema) {
 
 /** @type {Record<string, (props: ControlProps) => any>} */
 const CONTROLS = {
-  number: NumberField, seed: Seed, choice: Choice, toggle: Toggle, prompt: Prompt, model: Model, color: Color, file: FileField, list: ListField, curve: Curve,
+  number: NumberField, seed: Seed, choice: Choice, toggle: Toggle, prompt: Prompt, model: Model, color: Color, file: FileField, folder: FolderField, list: ListField, curve: Curve,
   secret: Secret, subgraph: Subgraph, json: TypedJson,
 };
 const PRESSED = ["file", "model", "list", "curve"]; // buttons: aria-required is for what is typed in or chosen

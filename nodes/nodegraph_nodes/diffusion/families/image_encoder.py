@@ -20,8 +20,8 @@ from .errors import BrokenModel, ModelError
 from .loaded import module_bytes
 from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
 
-_MEAN = (0.48145466, 0.4578275, 0.40821073)  # what OpenAI's CLIP was trained with, and all since
-_STD = (0.26862954, 0.26130258, 0.27577711)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # what OpenAI's CLIP was trained with, and all since
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _WEIGHTS = ("model.safetensors", "model.fp16.safetensors")
 _CLASS = "vision_model.embeddings.class_embedding"
 
@@ -54,6 +54,12 @@ def load_image_encoder(recipe: ImageEncoder, device: torch.device | str, dtype: 
     config = CLIPVisionConfig(**_config(recipe, weights, read_header(weights)))
     network = skeleton(lambda: CLIPVisionModelWithProjection(config))
     return CLIPImageEncoder(fill(network, read_tensors(weights), recipe.path, "image encoder", dtype))
+
+
+def side_seen(recipe: ImageEncoder) -> int:
+    """The side in pixels of what an image encoder looks at, without its weights. Raises ModelError."""
+    weights = _weights(recipe)
+    return int(_config(recipe, weights, read_header(weights)).get("image_size", 224))
 
 
 def _weights(recipe: ImageEncoder) -> Path:
@@ -146,4 +152,4 @@ def clip_pixels(image: Tensor, size: int, crop: bool) -> Tensor:
     planes = interpolate(image.permute(2, 0, 1)[None], (height, width), mode="bicubic", antialias=True)[0].clamp(0, 1)
     top, left = (height - size) // 2, (width - size) // 2
     planes = planes[:, top : top + size, left : left + size]
-    return (planes - planes.new_tensor(_MEAN)[:, None, None]) / planes.new_tensor(_STD)[:, None, None]
+    return (planes - planes.new_tensor(CLIP_MEAN)[:, None, None]) / planes.new_tensor(CLIP_STD)[:, None, None]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nodegraph_nodes.types import Autoencoder, Precision
 
-from . import ldm_names
+from . import ldm_names, starter
 from .assemble import fill, skeleton
 from .errors import BrokenModel, UndecidedFamily, UnknownModel
 from .networks import KLAutoencoder
@@ -57,6 +57,8 @@ def describe_autoencoder(
     family: whose latents it makes; None: as its config's scale says. Raises ModelError; UndecidedFamily where nothing says.
     """
     source = ModelSource(Path(path), digest)
+    if starter.recognise(source):
+        return starter.describe_autoencoder_of(source, precision)
     place = _place(source) if source.path.exists() else None
     if place is None:
         raise UnknownModel(

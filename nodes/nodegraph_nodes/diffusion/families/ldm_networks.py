@@ -42,6 +42,8 @@ class LDMDenoiser(OnDevice):
     def predict(self, x: Tensor, timesteps: Sequence[float], prompts: Prompts, hints: Hints | None = None) -> Tensor:
         """x [B, C, h, w] at one timestep per item -> the network's raw output [B, C, h, w] float32."""
         place, label = self.place, prompts.extra.get(LABEL)
+        if hints is not None and hints.concat is not None:
+            x = torch.cat([x, hints.concat.to(x)], 1)
         states = prompts.states.to(place) if prompts.states.numel() else None
         if self._table is not None and label is not None:
             states = self._table[label.to(place.device)][:, None]  # [B, 1, D]

@@ -1,18 +1,21 @@
-"""The bundled starter family: a small rectified-flow U-Net told about the prompt by a MiniLM text encoder.
+"""The models that are trained here, and the bundled one: a U-Net that is told a prompt (by a MiniLM), a class, or a layout.
 
-Layout of a model folder (see models/starter):
+Layout of a model folder (see models/starter; training's keep_model writes them):
   starter.json    latent {mean, std}: normalised = (z - mean) / std; optional downscale (pixels per latent position),
-                  resolution (native pixels), text_length (tokens), preview {factors [C][3], bias [3]}
-  unet/           diffusers UNet2DConditionModel; its class embedding receives the pooled prompt
-  vae/            diffusers AutoencoderKL
-  text_encoder/   BERT and its tokenizer
-The weights are plain safetensors or, where `model.int8.safetensors` exists, int8 with one scale per row.
-Objective: x_t = (1 - t) x0 + t noise; output = noise - x0; timestep = 1000 t. The unconditional prompt is "".
+                  resolution (native pixels, or [width, height]), text_length (tokens), preview {factors [C][3], bias [3]},
+                  prediction and process (NoiseProcess's fields; without them a rectified flow: x_t = (1 - t) x0 + t noise,
+                  output = noise - x0, timestep = 1000 t), conditioning, concat_channels, classes (names, by number)
+  unet/           diffusers UNet2DConditionModel; its class embedding receives the pooled prompt, or the class's number, of
+                  which the one after the last stands for nothing
+  vae/            diffusers AutoencoderKL or VQModel
+  text_encoder/   BERT and its tokenizer, where it is told a prompt
+A folder with an autoencoder alone has no unet/. The weights are plain safetensors or, where `model.int8.safetensors` exists,
+int8 with one scale per row. The unconditional prompt is "".
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor
@@ -24,16 +27,22 @@ from nodegraph_nodes.types import (
     Denoiser,
     NoiseProcess,
     Precision,
+    Prediction,
     PreviewFactors,
+    ShiftBySize,
     TextEncoder,
+    Told,
 )
 
 from .assemble import fill, skeleton
-from .errors import BrokenModel
+from .classes import Classes
+from .errors import BrokenModel, NotPrompted
 from .family import Family, Recipes
+from .ldm_networks import LDMDenoiser
 from .loaded import module_bytes
 from .networks import KLAutoencoder, UNetDenoiser
 from .source import ModelSource, read_header, read_json, read_tensors
+from .vq import VQAutoencoder
 
 NAME = "starter"
 _CARD = "starter.json"
@@ -49,34 +58,84 @@ def recognise(source: ModelSource) -> bool:
 
 def describe(source: ModelSource, precision: Precision) -> Recipes:
     """Recipes of a starter-layout folder, from its card and configs. Raises BrokenModel."""
-    card, unet, vae = source.json(_CARD), source.json("unet/config.json"), source.json("vae/config.json")
-    for folder, names in (("unet", _UNET_WEIGHTS), ("vae", _VAE_WEIGHTS), ("text_encoder", _TEXT_WEIGHTS)):
-        read_header(source.weights(folder, *names))
-    path, digest, channels = str(source.path), source.digest, int(unet["in_channels"])
-    downscale = int(card.get("downscale", 2 ** (len(vae["block_out_channels"]) - 1)))
-    native = int(card.get("resolution", unet["sample_size"] * downscale))
+    if not source.has("unet/config.json") and source.has("vae/config.json"):
+        raise BrokenModel(str(source.path), "it is an autoencoder alone. Load it with diffusion/load_autoencoder.")
+    card, unet = source.json(_CARD), source.json("unet/config.json")
+    autoencoder = describe_autoencoder_of(source, precision)
+    read_header(source.weights("unet", *_UNET_WEIGHTS))
+    path, digest, channels, downscale = str(source.path), source.digest, int(unet["out_channels"]), autoencoder.downscale
     try:
-        mean, std = float(card["latent"]["mean"]), float(card["latent"]["std"])
+        told = _told(card)
+        prediction, process = _objective(card)
+        native = card.get("resolution", unet["sample_size"] * downscale)
+        width, height = (int(side) for side in (native if isinstance(native, list) else (native, native)))
         preview = _preview(card, channels)
     except (KeyError, TypeError, ValueError) as error:
-        raise BrokenModel(path, f"{_CARD} has no usable latent statistics or preview factors ({error!r}).") from error
+        raise BrokenModel(path, f"{_CARD} says what cannot be used ({error!r}).") from error
+    if told == "prompt" and not card.get("regions"):
+        read_header(source.weights("text_encoder", *_TEXT_WEIGHTS))
     return Recipes(
         Denoiser(
             NAME,
             path,
             digest,
-            prediction="flow",
-            process=NoiseProcess("rectified_flow"),
+            prediction=prediction,
+            process=process,
             latent_channels=channels,
             downscale=downscale,
             size_multiple=downscale * 2 ** (len(unet["block_out_channels"]) - 1),
-            native_size=(native, native),
+            native_size=(width, height),
             preview=preview,
             precision=precision,
+            concat_channels=int(unet["in_channels"]) - channels,
+            conditioning=told,
         ),
         TextEncoder(NAME, path, digest, precision),
-        Autoencoder(NAME, path, digest, channels, downscale, shift=mean, scale=1 / std, precision=precision),
+        autoencoder,
     )
+
+
+def describe_autoencoder_of(source: ModelSource, precision: Precision) -> Autoencoder:
+    """The autoencoder of a starter-layout folder, which may hold nothing else. Raises BrokenModel."""
+    card, vae = source.json(_CARD), source.json("vae/config.json")
+    read_header(source.weights("vae", *_VAE_WEIGHTS))
+    downscale = int(card.get("downscale", 2 ** (len(vae["block_out_channels"]) - 1)))
+    try:
+        mean, std = float(card["latent"]["mean"]), float(card["latent"]["std"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenModel(str(source.path), f"{_CARD} has no usable latent statistics ({error!r}).") from error
+    channels = int(vae["latent_channels"])
+    return Autoencoder(
+        NAME, str(source.path), source.digest, channels, downscale, shift=mean, scale=1 / std, precision=precision
+    )
+
+
+def _told(card: dict[str, Any]) -> Told:
+    told = card.get("conditioning_kind", "prompt")
+    if told not in get_args(Told):
+        raise ValueError(f"conditioning_kind {told!r}")
+    return told  # type: ignore[no-any-return]
+
+
+def _objective(card: dict[str, Any]) -> tuple[Prediction, NoiseProcess]:
+    """What the network predicts of what process: a rectified flow, if the card says nothing."""
+    if "process" not in card:
+        return "flow", NoiseProcess("rectified_flow")
+    prediction = card["prediction"]
+    if prediction not in get_args(Prediction):
+        raise ValueError(f"prediction {prediction!r}")
+    fields = dict(card["process"])
+    if (by_size := fields.pop("shift_by_size", None)) is not None:
+        fields["shift_by_size"] = ShiftBySize(**by_size)
+    fields["trained_betas"] = tuple(fields.get("trained_betas", ()))
+    return prediction, NoiseProcess(**fields)
+
+
+def classes(recipe: Denoiser) -> Classes:
+    """What a model that is told a class can be told."""
+    card = ModelSource(Path(recipe.path), recipe.digest).json(_CARD)
+    names = [str(name) for name in card.get("classes", [])]
+    return Classes(len(names), len(names), {name.lower(): number for number, name in enumerate(names)})
 
 
 def _preview(card: dict[str, Any], channels: int) -> PreviewFactors:
@@ -91,15 +150,19 @@ def _preview(card: dict[str, Any], channels: int) -> PreviewFactors:
     return PreviewFactors(factors, (red, green, blue))
 
 
-def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> UNetDenoiser:
+def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> UNetDenoiser | LDMDenoiser:
     from diffusers import UNet2DConditionModel
 
-    return UNetDenoiser(recipe, _load(UNet2DConditionModel, recipe, "unet", _UNET_WEIGHTS, dtype))
+    unet = _load(UNet2DConditionModel, recipe, "unet", _UNET_WEIGHTS, dtype)
+    return UNetDenoiser(recipe, unet) if recipe.conditioning == "prompt" else LDMDenoiser(recipe, unet, attends=True)
 
 
-def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder:
-    from diffusers import AutoencoderKL
+def load_autoencoder(recipe: Autoencoder, device: torch.device, dtype: torch.dtype) -> KLAutoencoder | VQAutoencoder:
+    from diffusers import AutoencoderKL, VQModel
 
+    config = ModelSource(Path(recipe.path), recipe.digest).json("vae/config.json")
+    if config.get("_class_name") == "VQModel":
+        return VQAutoencoder(recipe, _load(VQModel, recipe, "vae", _VAE_WEIGHTS, dtype))
     return KLAutoencoder(recipe, _load(AutoencoderKL, recipe, "vae", _VAE_WEIGHTS, dtype))
 
 
@@ -197,6 +260,11 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     from transformers import AutoTokenizer, BertConfig, BertModel
 
     source = ModelSource(Path(recipe.path), recipe.digest)
+    if not source.has("text_encoder/config.json"):
+        card = source.json(_CARD)
+        raise NotPrompted(
+            recipe.path, "a class" if _told(card) == "class" else "a layout" if card.get("regions") else "nothing"
+        )
     folder = source.path / "text_encoder"
     config = BertConfig(**read_json(folder / "config.json"))
     tensors = read_tensors(source.weights("text_encoder", *_TEXT_WEIGHTS))
@@ -214,4 +282,5 @@ STARTER = Family(
     load_denoiser=load_denoiser,
     load_text_encoder=load_text_encoder,
     load_autoencoder=load_autoencoder,
+    classes=classes,
 )
