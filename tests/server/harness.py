@@ -120,6 +120,15 @@ class ServerProcess:
     def worker_pids(self) -> list[int]:
         return [worker["pid"] for worker in self.get("/api/system")["workers"] if worker["pid"]]
 
+    def ready_worker(self) -> int:
+        """The process id of the only worker, once it is ready: one that dies while it starts is another matter."""
+
+        def look() -> Any:
+            (worker,) = self.get("/api/system")["workers"]
+            return worker["state"] == "ready" and worker["pid"]
+
+        return int(until(look, 60.0, self.log))
+
     def lines(self) -> list[str]:
         """What the nodes of the test pack wrote down."""
         return self.busy_log.read_text().splitlines() if self.busy_log.exists() else []

@@ -180,7 +180,7 @@ def test_a_workflow_of_an_older_version_is_led_on_by_a_worker(server: ServerProc
 def test_a_submission_that_needs_a_worker_is_told_where_that_one_dies(server: ServerProcess) -> None:
     workflow = chain(["old"])
     workflow["nodes"]["s0"] = {"type": "busy/toil", "version": 1, "inputs": {"name": "nobody leads it on"}}
-    (pid,) = server.worker_pids
+    pid = server.ready_worker()
     os.kill(pid, signal.SIGSTOP)  # so that it hears, and does not answer
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.ask, "POST", "/api/jobs", {"workflow": workflow, "accept": BUSY})
