@@ -3,9 +3,9 @@
 Ours: the tasks and the loop that the nodes run, with pictures read and varied from a zip. Checkpoints and looks are left out
 of the times, and so is the first epoch, in which pictures are decoded; in each they are varied anew. Bare: the same network,
 loss, batch, AdamW and gradient clipping in a dozen lines, on tensors in memory; once as that, once with a moving average of
-the weights, which ours keeps. The loops take turns; a row is the median of the rounds.
+the weights, which ours keeps. The loops take turns at being first; a row is the median of the rounds.
 
-    python benchmarks/training.py [--rounds 5] [--steps 12] [--threads N] [--quick] [--json]
+    python benchmarks/training.py [--rounds 9] [--steps 12] [--threads N] [--quick] [--json]
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import statistics
 import tempfile
 import time
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,6 +41,9 @@ from nodegraph_nodes.types import Dataset, TrainingPlan
 SIZE, STATES, TOKENS, LATENT = 64, 384, 24, (4, 16, 16)
 WARM = 3  # steps that are not counted: an epoch
 
+Loops = dict[str, Callable[[], float]]
+"""By name: runs once, and gives the pictures per second."""
+
 
 class Timed(Context):
     """A context that notes when each step was done."""
@@ -48,10 +53,18 @@ class Timed(Context):
         self.times: list[float] = []
         self.on_progress = lambda done, total: self.times.append(time.perf_counter())
 
-    @property
-    def seconds(self) -> float:
-        """Of the steps after the warm-up; the last one also saves and looks, so it is left out."""
-        return self.times[-2] - self.times[WARM]
+    def rate(self, batch: int) -> float:
+        """Pictures per second after the warm-up. The last step also saves and looks, so it is left out."""
+        counted = self.times[WARM:-1]
+        return (len(counted) - 1) * batch / (counted[-1] - counted[0])
+
+
+def our_loop(task: Any, plan: TrainingPlan, device: torch.device) -> float:
+    """Pictures per second after the warm-up, in the loop of the nodes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        context = Timed(Path(scratch))
+        train(task, plan, context, device)
+    return context.rate(plan.batch)
 
 
 def pictures(folder: Path, count: int) -> Dataset:
@@ -74,7 +87,7 @@ def pictures(folder: Path, count: int) -> Dataset:
 
 
 def bare_loop(network: nn.Module, loss_of: Callable[[int], Tensor], plan: TrainingPlan, averaged: bool) -> float:
-    """Seconds of the steps after the warm-up, in a plain training loop."""
+    """Pictures per second after the warm-up, in a plain training loop."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, betas=(plan.beta1, plan.beta2))
     average = copy.deepcopy(network).requires_grad_(False) if averaged else None
     begun = time.perf_counter()
@@ -90,37 +103,35 @@ def bare_loop(network: nn.Module, loss_of: Callable[[int], Tensor], plan: Traini
             with torch.no_grad():
                 torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - plan.average)
         loss.item()
-    return time.perf_counter() - begun
+    return (plan.steps - WARM) * plan.batch / (time.perf_counter() - begun)
 
 
 # ---- phase 1 ----
 
 
-def autoencoder_phase(folder: Path, plan: TrainingPlan, device: torch.device) -> Iterator[tuple[str, float]]:
-    """One round: seconds of each loop."""
+def autoencoder_loops(folder: Path, plan: TrainingPlan, device: torch.device) -> Loops:
     shape = Shape("kl", 4, 4, (16, 48, 128), 1, 0, True)
     data = pictures(folder, WARM * plan.batch)
     torch.manual_seed(0)
     start = new_autoencoder(shape, SIZE).state_dict()
+    losses = AutoencoderLosses(adversarial=0.0)
 
-    def fresh() -> Any:
+    def new_task() -> AutoencoderTask:
         network = new_autoencoder(shape, SIZE)
         network.load_state_dict(start)
-        return network
+        return AutoencoderTask(network, data, None, losses, None, batch=plan.batch, seed=0, device=device)
 
-    losses = AutoencoderLosses(adversarial=0.0)
-    with tempfile.TemporaryDirectory() as scratch:
-        task = AutoencoderTask(fresh(), data, None, losses, None, batch=plan.batch, seed=0, device=device)
-        context = Timed(Path(scratch))
-        train(task, plan, context, device)
-        yield "ours", context.seconds
-        batches = [task.collate([task.read(pick) for pick in task.picks(number)])["pictures"] for number in range(8)]
+    reader = new_task()
+    batches = [reader.collate([reader.read(pick) for pick in reader.picks(number)])["pictures"] for number in range(8)]
     batches = [batch.to(device, memory_format=torch.channels_last) for batch in batches]
-    for name, averaged in (("bare", False), ("bare with average", True)):
-        passing = Passing(fresh().to(device, memory_format=torch.channels_last))
+
+    def bare(averaged: bool) -> float:
+        network = new_autoencoder(shape, SIZE)
+        network.load_state_dict(start)
+        passing = Passing(network.to(device, memory_format=torch.channels_last))
         random = torch.Generator(device).manual_seed(0)
 
-        def loss_of(step: int, passing: Passing = passing, random: torch.Generator = random) -> Tensor:
+        def loss_of(step: int) -> Tensor:
             wanted = batches[step % len(batches)]
             noise = torch.randn((len(wanted), *LATENT), generator=random, device=device)
             made, regular, _ = passing(wanted, noise)
@@ -129,7 +140,13 @@ def autoencoder_phase(folder: Path, plan: TrainingPlan, device: torch.device) ->
             total: Tensor = distance + losses.gradients * gradient_distance(made, wanted) + losses.regular * regular
             return total
 
-        yield name, bare_loop(passing, loss_of, plan, averaged)
+        return bare_loop(passing, loss_of, plan, averaged)
+
+    return {
+        "ours": lambda: our_loop(new_task(), plan, device),
+        "bare": partial(bare, averaged=False),
+        "bare with average": partial(bare, averaged=True),
+    }
 
 
 # ---- phase 2 ----
@@ -184,27 +201,22 @@ class LatentTask:
         return None
 
 
-def denoiser_phase(folder: Path, plan: TrainingPlan, device: torch.device) -> Iterator[tuple[str, float]]:
-    """One round: seconds of each loop."""
+def denoiser_loops(folder: Path, plan: TrainingPlan, device: torch.device) -> Loops:
     shape, told = UNetShape((64, 96, 128), 1, (1, 2), 4), Told(STATES, STATES)
     torch.manual_seed(0)
     start = new_unet(shape, told, LATENT[0], LATENT[1]).state_dict()
 
-    def fresh() -> Any:
+    def new_task() -> LatentTask:
         unet = new_unet(shape, told, LATENT[0], LATENT[1])
         unet.load_state_dict(start)
         prepare(unet, device.type == "cpu")
-        return unet
+        return LatentTask(unet, device, plan.batch)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        task = LatentTask(fresh(), device, plan.batch)
-        context = Timed(Path(scratch))
-        train(task, plan, context, device)
-        yield "ours", context.seconds
-    for name, averaged in (("bare", False), ("bare with average", True)):
-        unet = fresh().to(device, memory_format=torch.channels_last)
+    def bare(averaged: bool) -> float:
+        task = new_task()
+        unet = task.networks["denoiser"].to(device)
 
-        def loss_of(step: int, unet: Any = unet) -> Tensor:
+        def loss_of(step: int) -> Tensor:
             places = torch.tensor(task.picks(step))
             clean = task.latents[places]
             noise, t = torch.randn_like(clean), torch.sigmoid(torch.randn(len(clean), device=device))
@@ -213,15 +225,21 @@ def denoiser_phase(folder: Path, plan: TrainingPlan, device: torch.device) -> It
             loss: Tensor = (said - (noise - clean)).square().mean()
             return loss
 
-        yield name, bare_loop(unet, loss_of, plan, averaged)
+        return bare_loop(unet, loss_of, plan, averaged)
+
+    return {
+        "ours": lambda: our_loop(new_task(), plan, device),
+        "bare": partial(bare, averaged=False),
+        "bare with average": partial(bare, averaged=True),
+    }
 
 
-PHASES = {"autoencoder": (autoencoder_phase, 16), "denoiser": (denoiser_phase, 64)}
+PHASES = {"autoencoder": (autoencoder_loops, 16), "denoiser": (denoiser_loops, 64)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=12, help="of each loop in a round, the warm-up included")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--quick", action="store_true", help="one short round, to see that it runs")
@@ -231,24 +249,24 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result: dict[str, Any] = {"device": str(device), "threads": given.threads, "rounds": rounds, "steps": steps, "phases": {}}
-    for phase, (round_of, batch) in PHASES.items():
+    for phase, (loops_of, batch) in PHASES.items():
         plan = TrainingPlan(
             steps=steps, batch=4 if given.quick else batch, warmup=2, precision="float32", save_every=10**6, show_every=10**6
         )
         found: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            with tempfile.TemporaryDirectory() as folder:
-                for name, seconds in round_of(Path(folder), plan, device):
-                    counted = steps - WARM - (1 if name == "ours" else 0)
-                    found.setdefault(name, []).append(counted * plan.batch / seconds)
+        with tempfile.TemporaryDirectory() as folder:
+            loops = loops_of(Path(folder), plan, device)
+            for turn in range(rounds):
+                names = deque(loops)
+                names.rotate(turn)
+                for name in names:
+                    found.setdefault(name, []).append(loops[name]())
         ratios = {
-            name: [ours / bare for ours, bare in zip(found["ours"], rates, strict=True)]
-            for name, rates in found.items()
-            if name != "ours"
+            name: [a / b for a, b in zip(found["ours"], rates, strict=True)] for name, rates in found.items() if name != "ours"
         }
         result["phases"][phase] = {
             "batch": plan.batch,
-            "pictures_per_second": {name: round(statistics.median(rates), 2) for name, rates in found.items()},
+            "pictures_per_second": {name: round(statistics.median(found[name]), 2) for name in loops},
             "ours_over": {name: round(statistics.median(each), 4) for name, each in ratios.items()},
         }
     if given.json:
