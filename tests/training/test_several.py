@@ -16,6 +16,7 @@ from nodegraph_nodes.training.train_autoencoder import train_autoencoder
 from nodegraph_nodes.types import TrainingPlan
 from training.discs import discs
 from training.lines import line_training
+from training.parts import differing
 
 PLAN = TrainingPlan(
     steps=30, batch=8, learning_rate=0.1, warmup=4, average=0.9, save_every=10, show_every=10, precision="float32"
@@ -105,12 +106,10 @@ def test_two_processes_train_the_autoencoder_that_one_trains_on_both_batches(tmp
     two_plan = dataclasses.replace(plan, batch=2, processes=2)
     two = train_autoencoder(Context(scratch_root=tmp_path / "b"), data, two_plan, **settings)
     other = train_autoencoder(Context(scratch_root=tmp_path / "c"), data, dataclasses.replace(plan, batch=2), **settings)
-    assert torch.allclose(one.reconstructions, two.reconstructions, atol=1e-5)
-    assert not torch.allclose(one.reconstructions, other.reconstructions, atol=1e-5)
-    for name, value in one.autoencoder.tensors.items():
-        if not (".resnets." in name and ".conv" in name and name.endswith(".bias")):
-            # these a norm takes away again: their gradient is rounding alone, and Adam follows it
-            assert torch.allclose(value, two.autoencoder.tensors[name], atol=1e-5), name
+    assert torch.allclose(one.reconstructions, two.reconstructions, atol=1e-3)
+    assert not torch.allclose(one.reconstructions, other.reconstructions, atol=1e-2)
+    assert differing(one.autoencoder.tensors, two.autoencoder.tensors) == []
+    assert len(differing(one.autoencoder.tensors, other.autoencoder.tensors)) > 20
     assert one.psnr == pytest.approx(two.psnr, abs=1e-3)
 
 

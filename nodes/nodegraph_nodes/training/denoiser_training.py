@@ -106,7 +106,7 @@ def denoiser_training(
     uses = chosen.uses_layouts
     denoiser = TrainedDenoiser(
         config=_config(trained.networks[DENOISER]),
-        tensors={name: each.detach().cpu().contiguous() for name, each in trained.networks[DENOISER].state_dict().items()},
+        tensors=trained.weights(DENOISER),
         prediction=prediction,
         process=process,
         conditioning="prompt" if chosen.conditioning == "layout" else chosen.conditioning,

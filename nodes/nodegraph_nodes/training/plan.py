@@ -56,6 +56,13 @@ def plan_training(
     processes: Annotated[
         int, Field(ge=1, le=64, description="GPUs that train together, each on batches of its own (started by torchrun).")
     ] = 1,
+    spread: Annotated[
+        bool,
+        Field(
+            description="Spread weights, gradients and the optimiser's state over the processes (FSDP) instead of copying them:"
+            " for denoisers too large to be trained on one GPU."
+        ),
+    ] = False,
     seed: Seed = 0,
 ) -> TrainingPlan:
     """Say how a training goes: how long, in what steps, and how often it is saved and shown."""
@@ -79,5 +86,6 @@ def plan_training(
         show_every=show_every,
         workers=workers,
         processes=processes,
+        spread=spread,
         seed=seed,
     )

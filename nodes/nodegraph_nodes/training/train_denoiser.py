@@ -133,7 +133,7 @@ def train_denoiser(
         "start": start,
         "settings": asdict(settings),
     }
-    denoiser, picture = run_training(denoiser_training, context, plan, inputs)
+    denoiser, picture = run_training(denoiser_training, context, plan, inputs, spreads=True)
     columns = denoiser.history.columns
     return DenoiserTraining(denoiser, plot_of(columns, title="Denoiser"), picture, columns[ERROR][-1][1])
 

@@ -119,8 +119,8 @@ class TrainingPlan:
     batch: pictures that a device sees at once; an optimiser's step has batch * accumulate * processes of them. warmup: steps in
     which the rate rises to learning_rate; final_rate: the share of it that is left at the end. clip: the largest norm of the
     gradients, 0: any. average: decay of the moving average of the weights, which is the result (0: the weights themselves).
-    save_every, show_every: in steps. workers: processes that read pictures. processes: copies of the network, one for each
-    device, which torchrun starts.
+    save_every, show_every: in steps. workers: processes that read pictures. processes: how many train together, each on a
+    device of its own, started by torchrun. spread: whether each has a part of the network (FSDP) instead of a copy.
     """
 
     steps: int = 10_000
@@ -142,6 +142,7 @@ class TrainingPlan:
     show_every: int = 500
     workers: int = 0
     processes: int = 1
+    spread: bool = False
     seed: int = 0
 
 

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 
 class Averages:
-    """Averages of some networks. decay: how much of the average a step leaves; 0: the averages are the networks themselves."""
+    """Averages of some networks. decay: how much of the average a step leaves; 0: the averages are the networks themselves.
+
+    To be made before the networks are placed, and placed like them: what is spread over processes cannot be copied.
+    """
 
     def __init__(self, networks: Mapping[str, nn.Module], names: Sequence[str], decay: float) -> None:
         self._networks, self._decay = networks, decay

@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 
 from nodegraph.sdk.writing import write_atomically
 
+from .spreading import spread_like
+
 _STATE = "state.json"
 _FORMAT = 1
 
@@ -38,19 +40,20 @@ class Progressed(NamedTuple):
     pending: dict[str, list[float]]
 
 
-def save(
-    folder: Path,
-    progressed: Progressed,
-    networks: Mapping[str, nn.Module],
-    averages: Mapping[str, nn.Module],
-    optimizers: Mapping[str, Optimizer],
-) -> None:
-    """Write a checkpoint, then remove those before it. Raises OSError; then the one before still counts."""
+def tensors_of(
+    networks: Mapping[str, nn.Module], averages: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+) -> dict[str, Tensor]:
+    """All tensors of a training, as a checkpoint names them."""
     tensors = {f"network.{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}
     tensors |= {f"average.{name}.{key}": value for name, net in averages.items() for key, value in net.state_dict().items()}
     for name, optimizer in optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in state.items()}
+    return tensors
+
+
+def save(folder: Path, progressed: Progressed, tensors: Mapping[str, Tensor]) -> None:
+    """Write a checkpoint of `tensors_of`, then remove those before it. Raises OSError; then the one before still counts."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"checkpoint-{progressed.step}.safetensors"
     write_tensors(file, tensors)
@@ -83,16 +86,25 @@ def load(
         raise Damaged(str(error)) from None
     for kind, modules in (("network", networks), ("average", averages)):
         for name, module in modules.items():
-            module.load_state_dict(_below(tensors, f"{kind}.{name}."))
+            module.load_state_dict(_spread(_below(tensors, f"{kind}.{name}."), module.state_dict()))
     for name, optimizer in optimizers.items():
         found: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(tensors, f"optimizer.{name}.").items():
             index, _, field = key.partition(".")
             found.setdefault(int(index), {})[field] = value
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        found = {
+            index: {key: spread_like(value, parameters[index]) for key, value in each.items()} for index, each in found.items()
+        }
         now: dict[str, Any] = optimizer.state_dict()
         optimizer.load_state_dict({"state": found, "param_groups": now["param_groups"]})
     figures = {name: [(int(step), float(value)) for step, value in rows] for name, rows in state["figures"].items()}
     return Progressed(int(state["step"]), figures, float(state["seconds"]), state["pending"])
+
+
+def _spread(tensors: Mapping[str, Tensor], models: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as the network's own are spread; names that it does not know are for it to tell."""
+    return {key: spread_like(value, models[key]) if key in models else value for key, value in tensors.items()}
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -30,11 +30,15 @@ Training = Callable[..., Any]
 """`(context, share, plan, **inputs) -> value`: a function of a module, whose inputs and value `types.CODEC` can write."""
 
 
-def run_training(training: Training, context: Context, plan: TrainingPlan, inputs: Mapping[str, Any]) -> Any:
+def run_training(
+    training: Training, context: Context, plan: TrainingPlan, inputs: Mapping[str, Any], *, spreads: bool = False
+) -> Any:
     """What a training gives: here where the plan has one process, else in several, of which the first one's value counts.
 
-    Raises what the training raises of Cancelled and NodeError; NodeError where a process ends otherwise.
+    spreads: whether the training can do with a part of its networks in each process. Raises what the training raises of
+    Cancelled and NodeError; NodeError where a process ends otherwise, and for a plan that cannot be followed.
     """
+    _check_spread(plan, spreads)
     if plan.processes == 1:
         return training(context, Share(), plan, **inputs)
     if torch.cuda.is_available() and torch.cuda.device_count() < plan.processes:
@@ -57,6 +61,25 @@ def run_training(training: Training, context: Context, plan: TrainingPlan, input
     value = job.read_value(folder, job.RESULT)
     job.clear(folder)
     return value
+
+
+def _check_spread(plan: TrainingPlan, spreads: bool) -> None:
+    if not plan.spread:
+        return
+    if not spreads:
+        raise NodeError(
+            "Only a denoiser's training can be spread over processes.",
+            socket="plan",
+            expected="a plan without spread: each process has a copy of the networks",
+            hint="Switch spread off in the plan; gradient_checkpointing and a smaller batch need less memory too.",
+        )
+    if plan.processes == 1:
+        raise NodeError(
+            "There is one process only, and nothing to spread a training over.",
+            socket="plan",
+            expected="processes of 2 or more with spread",
+            hint="Give the plan as many processes as there are GPUs, or switch spread off.",
+        )
 
 
 def _follow(folder: Path, plan: TrainingPlan, context: Context) -> None:

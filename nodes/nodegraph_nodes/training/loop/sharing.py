@@ -1,15 +1,16 @@
-"""One process's part of a training that several share: its number, and what all do together (torch's DDP)."""
+"""One process's part of a training that several share: its number, and what all do together (torch's DDP and FSDP)."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from .spreading import spread
 from .task import Networks, Run
 
 T = TypeVar("T")
@@ -17,20 +18,37 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """rank: this process's number; count: how many there are. Alone, everything here does nothing."""
+    """rank: this process's number; count: how many there are. Alone, everything here does nothing.
+
+    spread: whether each holds a part of every network instead of a copy; then all call networks together, also to measure.
+    """
 
     rank: int = 0
     count: int = 1
+    spread: bool = False
 
     @property
     def is_first(self) -> bool:
         """Whether this is the process that writes, measures and shows."""
         return self.rank == 0
 
+    @property
+    def looks(self) -> bool:
+        """Whether this process measures: the first, or all where none has a network of its own."""
+        return self.is_first or self.spread
+
+    def placed(self, networks: Iterable[nn.Module], device: torch.device) -> None:
+        """Bring networks to the device: whole, or this process's part of them."""
+        if self.spread:
+            spread(networks, device)
+            return
+        for network in networks:
+            network.to(device)
+
     def wrapped(self, networks: Networks, device: torch.device, compiled: bool) -> dict[str, Callable[..., Any]]:
         """The networks as they are called in training: their gradients are averaged over all processes."""
         called: dict[str, Callable[..., Any]] = dict(networks)
-        if self.count > 1:
+        if self.count > 1 and not self.spread:
             from torch.nn.parallel import DistributedDataParallel
 
             places = [device] if device.type == "cuda" else None
@@ -41,8 +59,11 @@ class Share:
     def gathering(self, run: Run, last: bool) -> Iterator[None]:
         """Around a batch of a step, forth and back: gradients are exchanged at the last one only."""
         with contextlib.ExitStack() as held:
-            for called in run.values() if self.count > 1 and not last else ():
-                held.enter_context(_wrapper(called).no_sync())
+            for called in run.values() if self.count > 1 else ():
+                if self.spread:
+                    _wrapper(called).set_requires_gradient_sync(last)
+                elif not last:
+                    held.enter_context(_wrapper(called).no_sync())
             yield
 
     def mean(self, values: Tensor) -> Tensor:

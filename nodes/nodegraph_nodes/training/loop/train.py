@@ -27,6 +27,7 @@ from .board import draw_board
 from .checkpoint import Progressed
 from .rates import rate_at
 from .sharing import Share
+from .spreading import whole, wholes
 from .stream import batches
 from .task import Moment, Networks, Part, Run, Task
 
@@ -35,12 +36,20 @@ _BAD_STEPS = 20
 
 
 class Trained:
-    """What a training has come to. networks: by name, averages where the task wants them; figures: (step, value) by name."""
+    """What a training has come to. networks: by name, averages where the task wants them; figures: (step, value) by name.
 
-    def __init__(self, networks: Networks, progressed: Progressed) -> None:
-        self.networks = networks
+    Where several processes share it, a network may be spread over them: then all are to call it, and to ask for its weights.
+    """
+
+    def __init__(self, networks: Networks, progressed: Progressed, share: Share) -> None:
+        self.networks, self._share = networks, share
         self.figures = progressed.figures
         self.seconds = progressed.seconds
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        """A network's whole state, in the host's memory; of several processes that share it the first has it."""
+        state = wholes(self.networks[name].state_dict(), kept=self._share.is_first)
+        return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
 
 
 def train(task: Task, plan: TrainingPlan, context: Context, device: torch.device, share: Share | None = None) -> Trained:
@@ -60,8 +69,9 @@ class _Training:
     def __init__(self, task: Task, plan: TrainingPlan, context: Context, device: torch.device, share: Share) -> None:
         self._task, self._plan, self._context, self._device, self._share = task, plan, context, device, share
         for network in task.networks.values():
-            network.to(device).train()
+            network.train()
         self._averages = Averages(task.networks, task.averaged, plan.average)
+        self._share.placed([*task.networks.values(), *self._averages.networks.values()], device)
         self._optimizers: dict[str, Optimizer] = {
             name: AdamW(
                 [parameter for parameter in network.parameters() if parameter.requires_grad],
@@ -98,7 +108,7 @@ class _Training:
         except Cancelled:
             self._save(step)
             raise
-        return Trained(self._averages.best(), self._progressed(plan.steps))
+        return Trained(self._averages.best(), self._progressed(plan.steps), self._share)
 
     def _check_cancelled(self) -> None:
         """All processes end at the same step, or some would wait for ever for the others."""
@@ -163,7 +173,8 @@ class _Training:
     def _finite(self, touched: set[str], step: int) -> bool:
         """Limit the gradients' norms; whether all of them are numbers. A step with others is left out."""
         norms = [
-            nn.utils.clip_grad_norm_(self._task.networks[name].parameters(), self._plan.clip or math.inf) for name in touched
+            whole(nn.utils.clip_grad_norm_(self._task.networks[name].parameters(), self._plan.clip or math.inf))
+            for name in touched
         ]
         if all(bool(norm.isfinite()) for norm in norms):
             self._bad = 0
@@ -191,16 +202,15 @@ class _Training:
     @torch.no_grad()
     def _look(self, step: int) -> None:
         """Measure what there is on pictures that it never saw, and show it."""
-        if not self._share.is_first:
+        if not self._share.looks:
             self._share.wait()
             return
         best = self._averages.best()
-        with _evaluating(best):
-            with self._autocast():
-                measured = self._task.validate(best)
-                picture = self._task.picture(best)
-            for name, value in measured.items():
-                self._figures.setdefault(name, []).append((step, float(value)))
+        with _evaluating(best), self._autocast():
+            measured = self._task.validate(best)
+            picture = self._task.picture(best)
+        for name, value in measured.items():
+            self._figures.setdefault(name, []).append((step, float(value)))
         self._context.preview(lambda: to_preview(draw_board(self._figures, picture)))
         self._context.log.info(
             "step %d: %s", step, ", ".join(f"{name} {rows[-1][1]:.4g}" for name, rows in self._figures.items())
@@ -208,10 +218,11 @@ class _Training:
         self._share.wait()
 
     def _save(self, step: int) -> None:
+        networks, averages = self._task.networks, self._averages.networks
+        tensors = wholes(checkpoint.tensors_of(networks, averages, self._optimizers), kept=self._share.is_first)
         if self._share.is_first:
             try:
-                networks, averages = self._task.networks, self._averages.networks
-                checkpoint.save(self._context.scratch, self._progressed(step), networks, averages, self._optimizers)
+                checkpoint.save(self._context.scratch, self._progressed(step), tensors)
             except OSError as error:
                 self._context.log.warning(
                     "The checkpoint of step %d cannot be written (%s); the training goes on.", step, error

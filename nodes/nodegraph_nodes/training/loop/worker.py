@@ -42,7 +42,7 @@ def main(folder: Path) -> int:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     torch.distributed.init_process_group(backend, timeout=_TIMEOUT)
     try:
-        _train(folder, device, Share(rank, count), say, stopping)
+        _train(folder, device, rank, count, say, stopping)
     except Cancelled:
         return 1
     except NodeError as error:
@@ -54,8 +54,9 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _train(folder: Path, device: torch.device, share: Share, say: _Say, stopping: list[int]) -> None:
+def _train(folder: Path, device: torch.device, rank: int, count: int, say: _Say, stopping: list[int]) -> None:
     given = job.read_value(folder, job.INPUTS)
+    share = Share(rank, count, given["inputs"]["plan"].spread)
     context = _context(given, device, share, say, lambda: bool(stopping) or say.is_broken or (folder / job.STOP).exists())
     module, _, name = given["training"].partition(":")
     training = getattr(importlib.import_module(module), name)
