@@ -291,7 +291,7 @@ async def test_a_proxy_of_the_environment_is_not_used(
 
 
 async def test_an_endless_answer_is_cut_off(tmp_path: Path, receiver: Callable[..., Receiver]) -> None:
-    there = receiver(answer=b"x" * (8 << 20))
+    there = receiver(200, answer=b"x" * (8 << 20))
     async with hooks(tmp_path, hosts=[there.host]) as store:
         assert (await told(store, await ended(store, there.url)))[0] == "webhook_delivered"
 
