@@ -49,7 +49,7 @@ class ServerProcess:
         self.url = ""
         self.first_line = ""
 
-    def start(self, seconds: float = 30.0) -> ServerProcess:
+    def start(self, seconds: float = 60.0) -> ServerProcess:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "nodegraph.cli", "serve", "--data", str(self.data), "--port", "0"]
         if "--no-auth" not in self.arguments and not self.own_token:
@@ -71,7 +71,7 @@ class ServerProcess:
         return self
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, seconds: float = 30.0
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, seconds: float = 60.0
     ) -> tuple[int, Any]:
         """One request: the status, and the answer as JSON where it is JSON, else its bytes."""
         given = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -87,7 +87,7 @@ class ServerProcess:
         return status, json.loads(content) if kind.endswith("json") and content else content
 
     def send(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, seconds: float = 30.0
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, seconds: float = 60.0
     ) -> tuple[int, HTTPMessage, bytes]:
         """One request as it is, on a connection of its own: status, headers, content."""
         connection = HTTPConnection(self.url.removeprefix("http://"), timeout=seconds)
@@ -159,7 +159,7 @@ class ServerProcess:
             self.stop()
 
 
-def until(look: Callable[[], Any], seconds: float = 30.0, log: Path | None = None) -> Any:
+def until(look: Callable[[], Any], seconds: float = 60.0, log: Path | None = None) -> Any:
     """What `look` gives once it is true. Looks again and again, because the other process cannot be awaited."""
     end = time.monotonic() + seconds
     while not (found := look()):

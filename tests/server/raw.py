@@ -36,7 +36,7 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def connect(url: str, source: str = "127.0.0.1", seconds: float = 20.0) -> socket.socket:
+def connect(url: str, source: str = "127.0.0.1", seconds: float = 60.0) -> socket.socket:
     parts = urlsplit(url)
     assert parts.port is not None
     return socket.create_connection(("127.0.0.1", parts.port), timeout=seconds, source_address=(source, 0))
@@ -46,7 +46,7 @@ def placed(data: bytes, url: str) -> bytes:
     return data.replace(b"HOST", urlsplit(url).netloc.encode())
 
 
-def send(url: str, data: bytes, source: str = "127.0.0.1", seconds: float = 20.0) -> Answer:
+def send(url: str, data: bytes, source: str = "127.0.0.1", seconds: float = 60.0) -> Answer:
     """Send bytes and read one answer."""
     with connect(url, source, seconds) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may answer before it has heard everything
