@@ -46,7 +46,6 @@ def loading(recipe):
     return load_autoencoder(recipe, torch.device("cpu"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("regularisation", ["kl", "vq"])
 def test_both_kinds_learn_to_see(tmp_path, regularisation):
     data = discs(tmp_path)
@@ -59,7 +58,6 @@ def test_both_kinds_learn_to_see(tmp_path, regularisation):
     assert made.reconstructions.shape == (32, 8 * 16, 3)
 
 
-@pytest.mark.slow
 def test_what_is_kept_encodes_and_decodes_as_it_was_trained(tmp_path):
     data = discs(tmp_path)
     for kind in ("kl", "vq"):
@@ -76,7 +74,6 @@ def test_what_is_kept_encodes_and_decodes_as_it_was_trained(tmp_path):
         assert torch.allclose(network.decode(latents), (wanted / 2 + 0.5).clamp(0, 1).movedim(1, -1), atol=1e-4)
 
 
-@pytest.mark.slow
 def test_latents_are_normalised_by_what_was_measured(tmp_path):
     data = discs(tmp_path)
     made = train_autoencoder(context(tmp_path), data, plan(20), **TINY, **QUIET)
@@ -89,7 +86,6 @@ def test_latents_are_normalised_by_what_was_measured(tmp_path):
     assert torch.allclose(latents.std((0, 2, 3)), torch.ones(4), atol=2e-2)  # of each channel
 
 
-@pytest.mark.slow
 def test_a_decoder_alone_gets_better_and_latents_stay(tmp_path):
     data = discs(tmp_path)
     first = train_autoencoder(context(tmp_path / "a"), data, plan(20), **TINY, **QUIET)

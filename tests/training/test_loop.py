@@ -98,7 +98,6 @@ train(task, PLAN, Context(scratch_root=Path(sys.argv[1])), torch.device("cpu"))
 """
 
 
-@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights_and_curves(tmp_path):
     straight = train(LineTask(), PLAN, context(tmp_path / "straight"), CPU)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
