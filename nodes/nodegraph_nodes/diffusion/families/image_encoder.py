@@ -17,7 +17,7 @@ from nodegraph_nodes.types import ImageEmbedding, ImageEncoder, Precision
 
 from .assemble import fill, skeleton
 from .errors import BrokenModel, ModelError
-from .loaded import module_bytes
+from .held_model import HeldModel
 from .source import ModelSource, TensorInfo, read_header, read_json, read_tensors
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # what OpenAI's CLIP was trained with, and all since
@@ -102,22 +102,17 @@ def _config(recipe: ImageEncoder, weights: Path, header: Mapping[str, TensorInfo
     }
 
 
-class CLIPImageEncoder:
+class CLIPImageEncoder(HeldModel):
     """An image encoder. size: the side in pixels of what it looks at."""
 
     def __init__(self, model: Any) -> None:
-        self.model = model.eval().requires_grad_(False)
+        super().__init__(model)
         self.size = int(model.config.image_size)
         self._empty: Tensor | None = None
 
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.model)
-
     def to(self, device: torch.device | str) -> Self:
-        self.model.to(device)
         self._empty = None
-        return self
+        return super().to(device)
 
     @torch.no_grad()
     def encode(self, image: Tensor, crop: bool = True) -> ImageEmbedding:

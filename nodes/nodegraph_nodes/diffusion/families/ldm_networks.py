@@ -9,7 +9,8 @@ from torch import Tensor
 from nodegraph_nodes.types import Conditioning, Denoiser
 
 from .classes import LABEL
-from .loaded import Hints, Prompts, module_bytes
+from .held_model import HeldModel
+from .loaded import Hints, Prompts
 from .on_device import OnDevice
 
 _TEXT_LENGTH = 77
@@ -57,23 +58,14 @@ class LDMDenoiser(OnDevice):
         return output.float().contiguous()  # type: ignore[no-any-return]
 
 
-class LDMTextEncoder:
+class LDMTextEncoder(HeldModel):
     """The paper's own text transformer, with BERT's tokenizer. states: its last hidden states, padding included."""
 
     max_tokens = _TEXT_LENGTH - 2  # the marks at the ends
 
     def __init__(self, family: str, model: Any, tokenizer: Any) -> None:
-        self.family = family
-        self.model = model.eval().requires_grad_(False)
-        self._tokenizer = tokenizer
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.model)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.model.to(device)
-        return self
+        super().__init__(model)
+        self.family, self._tokenizer = family, tokenizer
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

@@ -15,7 +15,7 @@ int8 with one scale per row. The unconditional prompt is "".
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -38,8 +38,8 @@ from .assemble import fill, skeleton
 from .classes import Classes
 from .errors import BrokenModel, NotPrompted
 from .family import Family, Recipes
+from .held_model import HeldModel
 from .ldm_networks import LDMDenoiser
-from .loaded import module_bytes
 from .networks import KLAutoencoder, UNetDenoiser
 from .source import ModelSource, read_header, read_json, read_tensors
 from .vq import VQAutoencoder
@@ -174,7 +174,7 @@ def _load(network: Any, recipe: Denoiser | Autoencoder, folder: str, names: tupl
     return fill(skeleton(lambda: network.from_config(config)), tensors, recipe.path, folder, dtype, channels_last=True)
 
 
-class MiniLMTextEncoder:
+class MiniLMTextEncoder(HeldModel):
     """A BERT encoder and its tokenizer.
 
     states: last hidden states, padding zeroed; pooled: their mean over the text, scaled to length sqrt(D). words: the vectors
@@ -184,19 +184,10 @@ class MiniLMTextEncoder:
     family = NAME
 
     def __init__(self, model: Any, tokenizer: Any, text_length: int) -> None:
-        self.model = model.eval().requires_grad_(False)
-        self._tokenizer = tokenizer
-        self._text_length = text_length
+        super().__init__(model)
+        self._tokenizer, self._text_length = tokenizer, text_length
         self.words: Mapping[str, Tensor] = {}
         self.max_tokens = text_length - tokenizer.num_special_tokens_to_add()
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.model)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.model.to(device)
-        return self
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from torch import Tensor
 from nodegraph_nodes.diffusion.families.assemble import fill, skeleton
 from nodegraph_nodes.diffusion.families.clip_tokenizer import clip_tokenizer
 from nodegraph_nodes.diffusion.families.errors import ModelError
+from nodegraph_nodes.diffusion.families.held_model import HeldModel
 from nodegraph_nodes.diffusion.families.image_encoder import clip_pixels
-from nodegraph_nodes.diffusion.families.loaded import module_bytes
 from nodegraph_nodes.diffusion.families.source import ModelSource, read_header
 from nodegraph_nodes.types import JointEncoder, Precision
 
@@ -33,21 +33,14 @@ def joint_recipe(path: Path, digest: str, precision: Precision = "float32") -> J
     return JointEncoder(str(path), digest, precision)
 
 
-class ClipBoth:
+class ClipBoth(HeldModel):
     """CLIP's two sides and its tokenizer. size: the side in pixels of what it looks at."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model, self._tokenizer = model.eval().requires_grad_(False), tokenizer
+        super().__init__(model)
+        self._tokenizer = tokenizer
         self.size = int(model.config.vision_config.image_size)
         self._longest = int(model.config.text_config.max_position_embeddings)
-
-    @property
-    def nbytes(self) -> int:
-        return module_bytes(self.model)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.model.to(device)
-        return self
 
     @torch.no_grad()
     def pictures(self, pictures: Sequence[Tensor]) -> Tensor:
