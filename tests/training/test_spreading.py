@@ -25,6 +25,7 @@ COPIED = TrainingPlan(
     save_every=4,
     show_every=3,
     precision="float32",
+    gradient_checkpointing=True,
     processes=2,
 )
 SPREAD = dataclasses.replace(COPIED, spread=True)
