@@ -18,7 +18,7 @@ Accept = Callable[[Any], Any]
 
 _PLAIN = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"})
 _LIST = frozenset({"type", "items", "minItems", "maxItems"})
-REMARKS = frozenset({"title", "description", "default", "examples", "format", "x-step", "x-slider", "x-unit"})
+REMARKS = frozenset({"title", "description", "default", "examples", "format", "x-step", "x-slider", "x-unit", "x-models"})
 """What a schema says that no value is measured by."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from nodegraph.sdk import typeexpr as te
@@ -67,7 +67,9 @@ def parse(annotation: Any) -> Parsed:
     if annotation is Secret:
         return Parsed(te.value("secret"), _annotated(str, metadata), Secret, **text)
     if origin is ModelFile:
-        kind = get_args(args[0])[0] if get_origin(args[0]) is Literal else "model"
+        kind, *others = get_args(args[0]) if get_origin(args[0]) is Literal else ("model",)
+        if others:
+            metadata = (*metadata, Field(json_schema_extra={"x-models": [kind, *others]}))
         return Parsed(te.value(f"model:{kind}"), _annotated(str, metadata), file=f"model:{kind}", **text)
     if origin in (list, tuple) or annotation in (dict, list) or origin is dict:
         return _container(annotation, origin, args, metadata, text)

@@ -51,6 +51,9 @@ names and the content of what lies in it, at any depth, but for hidden files and
 class ModelFile(Generic[T]):
     """A model on disk, a single `.safetensors` or `.gguf` file or a folder; annotate as `ModelFile[Literal["checkpoint"]]`.
 
+    Where a node reads models of several kinds, all are named, the first being the type: `ModelFile[Literal["autoencoder",
+    "checkpoint"]]`; the editor offers them all.
+
     `digest` is the sha256 of the content (of a folder: of its files' names and digests).
     """
 

@@ -87,6 +87,7 @@ MODE = {"type": "string", "enum": ["fast", "slow"]}
         (Seed, {"value": "seed"}, SEED),
         (FilePath, {"value": "file"}, TEXT),
         (ModelFile[Literal["lora"]], {"value": "model:lora"}, TEXT),
+        (ModelFile[Literal["vae", "checkpoint"]], {"value": "model:vae"}, {**TEXT, "x-models": ["vae", "checkpoint"]}),
         (Secret, {"value": "secret"}, TEXT),
         (dict, {"value": "json"}, {"type": "object", "additionalProperties": True}),
         (dict[str, int], {"value": "json"}, {"type": "object", "additionalProperties": INTEGER}),

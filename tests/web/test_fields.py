@@ -231,6 +231,18 @@ def test_each_control_writes_what_it_is_given_and_reads_it_back(editor: Editor) 
     assert editor.nodes["model"]["inputs"]["model"] == "starter"
 
 
+def test_an_input_that_reads_several_kinds_of_models_offers_them_all(editor: Editor) -> None:
+    editor.open("train_denoiser")
+    inspect(editor, "coder")
+    assert field(editor, "coder.model").inner_text() == "starter"  # a whole model, whose autoencoder is read
+    field(editor, "coder.model").click()
+    editor.page.locator("dialog li button").first.wait_for()
+    assert [row.split("\n")[0] for row in editor.page.locator("dialog li button").all_inner_texts()] == ["starter"]
+    editor.page.keyboard.press("Escape")
+    inspect(editor, "model")
+    assert field(editor, "model.model").inner_text() == "starter"
+
+
 def test_a_file_is_chosen_uploaded_and_dropped(editor: Editor, server: ServerProcess) -> None:
     editor.open(CONTROLS)
     inspect(editor, "load")

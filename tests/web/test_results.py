@@ -217,12 +217,12 @@ def test_runs_of_a_sweep_lie_in_a_grid_by_what_they_differ_in(editor: Editor, sw
     assert sheet.width > 2 * 256
     assert len(sheet.getcolors(1 << 20) or []) > 1000
     editor.page.click(".sweep tbody tr:nth-child(2) td:nth-of-type(1) button")
-    shown = """() => {
+    look = """() => {
       const [names, values] = ["dt", "dd"].map((tag) => [...document.querySelectorAll(`.viewer .facts ${tag}`)]);
       const facts = Object.fromEntries(names.map((name, at) => [name.innerText, values[at].innerText]));
       return facts.seed && facts.guidance_scale ? facts : null;
     }"""
-    shown = editor.page.wait_for_function(shown).json_value()
+    shown = editor.wait(look)
     assert (shown["seed"], shown["guidance_scale"]) == ("11", "6")
 
 

@@ -17,7 +17,7 @@ from nodegraph_nodes.types import Denoiser, Storage
 @node(category="diffusion/model")
 def denoiser_from_file(
     file: Annotated[
-        ModelFile[Literal["diffusion_model"]],
+        ModelFile[Literal["diffusion_model", "checkpoint"]],
         Field(description="A file that holds a denoising network alone, as GGUF files for U-Nets and transformers do."),
     ],
     like: Annotated[

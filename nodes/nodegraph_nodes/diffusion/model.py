@@ -71,8 +71,10 @@ def load_model(
 @node(category="diffusion/model")
 def load_autoencoder(
     model: Annotated[
-        ModelFile[Literal["autoencoder"]],
-        Field(description="A VAE's name in the model folders: a .safetensors file, or a diffusers folder."),
+        ModelFile[Literal["autoencoder", "checkpoint"]],
+        Field(
+            description="A VAE's name in the model folders: a .safetensors file, a diffusers folder, or a whole model's name."
+        ),
     ],
     family: Annotated[
         Literal["auto", "sd1", "sd2", "sdxl"],

@@ -1,4 +1,4 @@
-// A model by its name, chosen from those of its kind that the server has.
+// A model by its name, chosen from those of its kinds that the server has.
 import { html } from "../html.js";
 import { t } from "../text/index.js";
 import { listing, pick } from "./parts.js";
@@ -6,20 +6,23 @@ import { listing, pick } from "./parts.js";
 /** @import { App } from "../types.d.ts" */
 /** @import { ControlProps } from "./index.js" */
 
-/** The models of a kind; null until they have come. @param {App} app @param {string} kind @returns {any[] | null} */
-const modelsOf = (app, kind) => listing(app, "/api/models").value?.models.filter((/** @type {any} */ one) => !kind || !one.kind || one.kind === kind) ?? null;
+/** All models; null until they have come. @param {App} app @returns {any[] | null} */
+const modelsOf = (app) => listing(app, "/api/models").value?.models ?? null;
+
+/** The kinds that an input reads, the first being its type's. @param {ControlProps["input"]} input @returns {string[]} */
+const kindsOf = (input) => input.schema?.["x-models"] ?? [/"model:([^"]+)"/.exec(JSON.stringify(input.type))?.[1] ?? ""];
 
 /** @param {number} bytes */
 const size = (bytes) => (bytes > 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`);
 
 /** @param {ControlProps} props */
 export function Model({ app, input, value, change, attrs }) {
-  const kind = /"model:([^"]+)"/.exec(JSON.stringify(input.type))?.[1] ?? "";
-  const models = modelsOf(app, kind);
+  const kinds = kindsOf(input);
+  const models = modelsOf(app);
   const now = models?.find((one) => one.name === value || one.name === `${value}.safetensors`);
   const choose = async () => {
     listing(app, "/api/models", true);
-    const found = await pick(app, input.title, () => modelsOf(app, kind)?.map((one) => ({
+    const found = await pick(app, input.title, () => modelsOf(app)?.filter((one) => !one.kind || !kinds[0] || kinds.includes(one.kind)).map((one) => ({
       value: one.name, note: [one.family, size(one.bytes), one.folder].filter(Boolean).join(" · "), picture: one.thumbnail && `${one.thumbnail}?size=128`, trouble: one.trouble,
     })) ?? null, value);
     if (found !== undefined) change(found);
