@@ -9,15 +9,16 @@ import { listing, pick } from "./parts.js";
 /** All models; null until they have come. @param {App} app @returns {any[] | null} */
 const modelsOf = (app) => listing(app, "/api/models").value?.models ?? null;
 
-/** The kinds that an input reads, the first being its type's. @param {ControlProps["input"]} input @returns {string[]} */
-const kindsOf = (input) => input.schema?.["x-models"] ?? [/"model:([^"]+)"/.exec(JSON.stringify(input.type))?.[1] ?? ""];
+/** The kinds that an input reads, the first being its type's. @param {ControlProps} props @returns {string[]} */
+const kindsOf = ({ input, field }) => field.schema["x-models"] ?? [/"model:([^"]+)"/.exec(JSON.stringify(input.type))?.[1] ?? ""];
 
 /** @param {number} bytes */
 const size = (bytes) => (bytes > 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`);
 
 /** @param {ControlProps} props */
-export function Model({ app, input, value, change, attrs }) {
-  const kinds = kindsOf(input);
+export function Model(props) {
+  const { app, input, value, change, attrs } = props;
+  const kinds = kindsOf(props);
   const models = modelsOf(app);
   const now = models?.find((one) => one.name === value || one.name === `${value}.safetensors`);
   const choose = async () => {
