@@ -31,7 +31,6 @@ from nodegraph_nodes.types import (
     Dataset,
     Denoiser,
     Guidance,
-    History,
     TextEncoder,
     TrainedDenoiser,
     TrainingPlan,
@@ -112,12 +111,12 @@ def denoiser_training(
         conditioning="prompt" if chosen.conditioning == "layout" else chosen.conditioning,
         latent_channels=channels,
         native_size=(width, height),
-        history=History({name: tuple(rows) for name, rows in trained.figures.items()}),
+        history=trained.history,
         preview=fitted_preview(coder, [kept.latents for kept in seen.kept.values()], autoencoder.downscale, device),
         concat_channels=concat,
         classes=data.classes if chosen.conditioning == "class" else (),
         regions=data.regions if uses else (),
-        facts=json.dumps(_facts(trained, data, plan, chosen, start)),
+        facts=json.dumps(_facts(trained, data, chosen, start)),
     )
     return denoiser, picture
 
@@ -198,20 +197,14 @@ def _config(unet: Any) -> str:
     return json.dumps({"_class_name": "UNet2DConditionModel", **kept}, sort_keys=True)
 
 
-def _facts(
-    trained: Trained, data: Dataset, plan: TrainingPlan, settings: DenoiserSettings, start: Denoiser | None
-) -> dict[str, Any]:
+def _facts(trained: Trained, data: Dataset, settings: DenoiserSettings, start: Denoiser | None) -> dict[str, Any]:
     return {
-        "steps": plan.steps,
-        "pictures_seen": plan.steps * plan.batch * plan.accumulate * plan.processes,
-        "pictures": len(data.entries),
+        **trained.facts(DENOISER, len(data.entries)),
         "variants": settings.variants,
         "conditioning": settings.conditioning,
         "dropout": settings.dropout,
         "times": settings.emphasis.sampling,
         "min_snr": settings.emphasis.min_snr,
-        "seconds": round(trained.seconds),
-        "parameters": sum(parameter.numel() for parameter in trained.networks[DENOISER].parameters()),
         **({} if start is None else {"started_from": start.digest}),
         **{name: round(rows[-1][1], 5) for name, rows in trained.figures.items() if rows},
     }

@@ -26,7 +26,7 @@ from nodegraph_nodes.training.tasks.autoencoder_networks import (
     new_autoencoder,
     widen_latents,
 )
-from nodegraph_nodes.types import Autoencoder, Dataset, History, Image, TrainedAutoencoder, TrainingPlan
+from nodegraph_nodes.types import Autoencoder, Dataset, Image, TrainedAutoencoder, TrainingPlan
 
 
 class AutoencoderTraining(NamedTuple):
@@ -157,7 +157,7 @@ def autoencoder_training(
     done = train(task, plan, context, device, share)
     picture = task.picture(done.networks)
     assert picture is not None
-    return _result(task, done, data, plan, start if trained == "decoder" else None), picture
+    return _result(task, done, data, start if trained == "decoder" else None), picture
 
 
 def _check_sizes(data: Dataset, network: Any) -> None:
@@ -180,9 +180,7 @@ def _check_sizes(data: Dataset, network: Any) -> None:
             )
 
 
-def _result(
-    task: AutoencoderTask, trained: Trained, data: Dataset, plan: TrainingPlan, same_latents: Autoencoder | None
-) -> TrainedAutoencoder:
+def _result(task: AutoencoderTask, trained: Trained, data: Dataset, same_latents: Autoencoder | None) -> TrainedAutoencoder:
     """same_latents: the autoencoder whose normalisation stays, because its encoder did."""
     passing: Any = trained.networks[AUTOENCODER]
     passing.eval()
@@ -193,11 +191,7 @@ def _result(
     downscale = 2 ** (len(config.block_out_channels) - 1)
     measured = {name: rows[-1][1] for name, rows in trained.figures.items() if rows}
     facts = {
-        "steps": plan.steps,
-        "pictures_seen": plan.steps * plan.batch * plan.accumulate * plan.processes,
-        "pictures": len(data.entries),
-        "seconds": round(trained.seconds),
-        "parameters": sum(parameter.numel() for parameter in passing.network.parameters()),
+        **trained.facts(AUTOENCODER, len(data.entries)),
         **{name: round(value, 5) for name, value in measured.items() if math.isfinite(value)},
     }
     return TrainedAutoencoder(
@@ -207,7 +201,7 @@ def _result(
         downscale=downscale,
         shift=mean,
         scale=1 / std,
-        history=History({name: tuple(rows) for name, rows in trained.figures.items()}),
+        history=trained.history,
         facts=json.dumps(facts),
         preview=preview,
     )

@@ -13,7 +13,7 @@ from nodegraph_nodes.training.evaluate import top
 from nodegraph_nodes.training.features import Extractor, Head
 from nodegraph_nodes.training.loop import plot_of, train
 from nodegraph_nodes.training.tasks.classifier import CLASSIFIER, ClassifierTask, classes_of, views_of
-from nodegraph_nodes.types import Dataset, FeatureNetwork, History, TrainedClassifier, TrainingPlan
+from nodegraph_nodes.types import Dataset, FeatureNetwork, TrainedClassifier, TrainingPlan
 
 _PLAN = TrainingPlan(
     steps=1000, batch=256, learning_rate=3e-3, warmup=50, weight_decay=0.02, average=0.99, save_every=250, show_every=250
@@ -56,25 +56,19 @@ def train_classifier(
     task = ClassifierTask(vectors, torch.tensor(labels), head, batch=plan.batch, seed=plan.seed, device=device)
     trained = train(task, plan, context, device)
     places = task.places(trained.networks)
-    best = trained.networks[CLASSIFIER]
     facts = {
-        "pictures": len(labels),
+        **trained.facts(CLASSIFIER, len(labels)),
         "classes": len(set(labels)),
         "views": views,
-        "steps": plan.steps,
-        "seconds": round(trained.seconds),
-        "parameters": sum(parameter.numel() for parameter in best.parameters()),
         "top 1": round(top(places, 1), 4),
         "top 5": round(top(places, 5), 4),
     }
-    history = History({name: tuple(rows) for name, rows in trained.figures.items()})
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in best.state_dict().items()}
     missed = sorted((place, index) for index, place in enumerate(places) if place > 5)[::-1]
     rows: list[list[bool | int | float | str | None]] = [
         [data.entries[index].file, classes[labels[index]], place] for place, index in missed[:_SHOWN]
     ]
     return ClassifierTraining(
-        TrainedClassifier(tensors, classes, network, width, history, json.dumps(facts)),
+        TrainedClassifier(trained.weights(CLASSIFIER), classes, network, width, trained.history, json.dumps(facts)),
         top(places, 1),
         top(places, 5),
         Table(columns=["file", "class", "place"], rows=rows),

@@ -27,7 +27,6 @@ from nodegraph_nodes.types import (
     Autoencoder,
     Dataset,
     Denoiser,
-    History,
     Image,
     TextEncoder,
     TrainedLora,
@@ -183,7 +182,7 @@ def lora_training(
         "variants": variants,
         "error_before": round(before, 6),
     }
-    return _result(trained, denoiser, data, plan, facts), picture
+    return _result(trained, denoiser, data, facts), picture
 
 
 def _check_model(denoiser: Denoiser, text_encoder: TextEncoder, autoencoder: Autoencoder) -> None:
@@ -247,14 +246,10 @@ def _few(data: Dataset, seed: int) -> Dataset:
     return replace(data, entries=tuple(data.entries[pick.entry] for pick in picks), repeats=1)
 
 
-def _result(trained: Trained, denoiser: Denoiser, data: Dataset, plan: TrainingPlan, facts: dict[str, Any]) -> TrainedLora:
+def _result(trained: Trained, denoiser: Denoiser, data: Dataset, facts: dict[str, Any]) -> TrainedLora:
     network: Any = trained.networks[DENOISER]
     told = {
-        "steps": plan.steps,
-        "pictures_seen": plan.steps * plan.batch * plan.accumulate * plan.processes,
-        "pictures": len(data.entries),
-        "seconds": round(trained.seconds),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        **trained.facts(DENOISER, len(data.entries)),
         **facts,
         **{name: round(rows[-1][1], 6) for name, rows in trained.figures.items() if rows},
     }
@@ -262,6 +257,6 @@ def _result(trained: Trained, denoiser: Denoiser, data: Dataset, plan: TrainingP
         tensors=file_tensors(network.changes, facts["alpha"]),
         family=denoiser.family,
         rank=facts["rank"],
-        history=History({name: tuple(rows) for name, rows in trained.figures.items()}),
+        history=trained.history,
         facts=json.dumps(told),
     )

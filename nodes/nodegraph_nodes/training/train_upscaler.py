@@ -24,7 +24,7 @@ from nodegraph_nodes.training.tasks.upscaler import (
     UpscalerLosses,
     UpscalerTask,
 )
-from nodegraph_nodes.types import Dataset, History, Image, TrainedUpscaler, TrainingPlan
+from nodegraph_nodes.types import Dataset, Image, TrainedUpscaler, TrainingPlan
 
 
 class UpscalerTraining(NamedTuple):
@@ -118,26 +118,22 @@ def upscaler_training(
         device=device,
     )
     trained = train(task, plan, context, device, share)
-    network = trained.networks[UPSCALER].eval()
+    trained.networks[UPSCALER].eval()
     with torch.no_grad():
         measured, picture = task.measure(trained.networks), task.picture(trained.networks)
     assert picture is not None
     facts = {
-        "steps": plan.steps,
-        "pictures_seen": plan.steps * plan.batch * plan.accumulate * plan.processes,
-        "pictures": len(data.entries),
-        "seconds": round(trained.seconds),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        **trained.facts(UPSCALER, len(data.entries)),
         **shape,
         "reduction": reduction,
         "psnr": round(measured.psnr, 4),
         "bicubic_psnr": round(measured.bicubic, 4),
     }
     upscaler = TrainedUpscaler(
-        tensors={name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()},
+        tensors=trained.weights(UPSCALER),
         architecture=ARCHITECTURE,
         scale=scale,
-        history=History({name: tuple(rows) for name, rows in trained.figures.items()}),
+        history=trained.history,
         facts=json.dumps(facts),
     )
     return upscaler, picture

@@ -30,6 +30,17 @@ def log_file(folder: Path, rank: int) -> Path:
     return folder / f"process-{rank}.log"
 
 
+def mistake_file(folder: Path, rank: int) -> Path:
+    """There where a process ended by an exception that is no NodeError; the oldest is the cause of the others."""
+    return folder / f"mistake-{rank}"
+
+
+def first_mistake(folder: Path) -> int | None:
+    """The process that made the first mistake."""
+    found = min(folder.glob("mistake-*"), key=lambda file: file.stat().st_mtime_ns, default=None)
+    return None if found is None else int(found.name.partition("-")[2])
+
+
 def clear(folder: Path) -> None:
     """Forget what processes before left here."""
     folder.mkdir(parents=True, exist_ok=True)

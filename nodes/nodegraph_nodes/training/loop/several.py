@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +26,9 @@ from .sharing import Share
 _FOLDER = "processes"
 _GRACE = 120.0  # seconds for a step and its checkpoint, when a training is cancelled
 _TAIL = 1200  # characters of a process's last words
+
+_LISTED = re.compile(r"^\s*rank\s*:\s*(\d+).*?^\s*exitcode\s*:\s*(-?\d+)", re.MULTILINE | re.DOTALL)
+"""A process that has ended, in torchrun's report."""
 
 Training = Callable[..., Any]
 """`(context, share, plan, **inputs) -> value`: a function of a module, whose inputs and value `types.CODEC` can write."""
@@ -153,19 +157,30 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _crash(folder: Path) -> NodeError:
     """Why a process ended, as far as torchrun knows, and its last words."""
     report = (folder / "torchrun.log").read_text("utf-8", "replace")
-    cause = report.partition("Root Cause")[2] or report
-    rank, code = (re.search(rf"{name}\s*:\s*(-?\d+)", cause) for name in ("rank", "exitcode"))
-    log = job.log_file(folder, int(rank[1])) if rank else folder / "torchrun.log"
+    rank, number = _first_to_end(folder, report)
+    log = folder / "torchrun.log" if rank is None else job.log_file(folder, rank)
     words = log.read_text("utf-8", "replace").strip()[-_TAIL:] if log.exists() else ""
     logging.getLogger(__name__).error("torchrun: %s", report[-4 * _TAIL :])
-    number = int(code[1]) if code else None
     how = "" if number is None else f" with signal {-number}" if number < 0 else f" with code {number}"
     hint = "The last checkpoint is kept: run it again and it goes on from there."
-    if number == -9:
+    if number == -signal.SIGKILL:
         hint = f"Perhaps the system has run out of memory. {hint}"
     return NodeError(
-        f"A process of the training (number {rank[1] if rank else '?'}) has ended{how}.",
+        f"A process of the training (number {'?' if rank is None else rank}) has ended{how}.",
         socket="plan",
         got=words or None,
         hint=hint,
     )
+
+
+def _first_to_end(folder: Path, report: str) -> tuple[int | None, int | None]:
+    """Which process ended first, and with what exit code. torchrun's own guess is the last that it lists.
+
+    When one has ended, the others lose touch with it and end within moments, by an exception or SIGABRT.
+    """
+    found = [(int(rank), int(code)) for rank, code in _LISTED.findall(report)]
+    killed = [each for each in found if each[1] == -signal.SIGKILL]
+    mistaken = job.first_mistake(folder)
+    if not killed and mistaken is not None:
+        return mistaken, 1
+    return (killed or found)[-1] if found else (None, None)

@@ -34,9 +34,8 @@ def _blocks(network: nn.Module) -> Iterator[nn.Module]:
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor with all its parts. To be called by all processes; what is not spread is itself."""
-    from torch.distributed.tensor import DTensor
-
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    gather = getattr(tensor, "full_tensor", None)  # DTensor has it; its module is not there in every build of torch
+    return tensor if gather is None else gather()
 
 
 def wholes(tensors: Mapping[str, Tensor], kept: bool = True) -> dict[str, Tensor]:
@@ -54,8 +53,9 @@ def wholes(tensors: Mapping[str, Tensor], kept: bool = True) -> dict[str, Tensor
 
 def spread_like(tensor: Tensor, model: Tensor) -> Tensor:
     """A whole tensor, which all processes have, spread as `model` is. One that is not spread stays as it is."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    if not isinstance(model, DTensor) or tensor.shape != model.shape:
+    mesh, placements = (getattr(model, name, None) for name in ("device_mesh", "placements"))
+    if mesh is None or tensor.shape != model.shape:
         return tensor
-    return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor.to(model.device), mesh, placements)

@@ -19,7 +19,7 @@ from torch.optim import AdamW, Optimizer
 from nodegraph import Cancelled, Context, NodeError
 from nodegraph_nodes.diffusion.families import has_amx
 from nodegraph_nodes.pictures import to_preview
-from nodegraph_nodes.types import TrainingPlan
+from nodegraph_nodes.types import History, TrainingPlan
 
 from . import checkpoint
 from .averaging import Averages
@@ -41,15 +41,30 @@ class Trained:
     Where several processes share it, a network may be spread over them: then all are to call it, and to ask for its weights.
     """
 
-    def __init__(self, networks: Networks, progressed: Progressed, share: Share) -> None:
-        self.networks, self._share = networks, share
+    def __init__(self, networks: Networks, progressed: Progressed, plan: TrainingPlan, share: Share) -> None:
+        self.networks, self._plan, self._share = networks, plan, share
         self.figures = progressed.figures
         self.seconds = progressed.seconds
+
+    @property
+    def history(self) -> History:
+        return History({name: tuple(rows) for name, rows in self.figures.items()})
 
     def weights(self, name: str) -> dict[str, Tensor]:
         """A network's whole state, in the host's memory; of several processes that share it the first has it."""
         state = wholes(self.networks[name].state_dict(), kept=self._share.is_first)
         return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+
+    def facts(self, name: str, pictures: int) -> dict[str, Any]:
+        """What is told of every training; name: of the network, pictures: of the data set."""
+        plan = self._plan
+        return {
+            "steps": plan.steps,
+            "pictures_seen": plan.steps * plan.batch * plan.accumulate * plan.processes,
+            "pictures": pictures,
+            "seconds": round(self.seconds),
+            "parameters": sum(parameter.numel() for parameter in self.networks[name].parameters()),
+        }
 
 
 def train(task: Task, plan: TrainingPlan, context: Context, device: torch.device, share: Share | None = None) -> Trained:
@@ -108,7 +123,7 @@ class _Training:
         except Cancelled:
             self._save(step)
             raise
-        return Trained(self._averages.best(), self._progressed(plan.steps), self._share)
+        return Trained(self._averages.best(), self._progressed(plan.steps), plan, self._share)
 
     def _check_cancelled(self) -> None:
         """All processes end at the same step, or some would wait for ever for the others."""

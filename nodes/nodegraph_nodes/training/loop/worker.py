@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -144,7 +145,18 @@ def _loaders() -> dict[type, Loader]:
     return loaders
 
 
+def _guarded(folder: Path) -> int:
+    """The exit code. What goes wrong is written down before the others notice: they fail then, too, each in its own way."""
+    try:
+        return main(folder)
+    except BaseException:
+        job.mistake_file(folder, int(os.environ["RANK"])).touch()
+        traceback.print_exc()
+        return 1
+
+
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]))
+    code = _guarded(Path(sys.argv[1]))
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)  # what is still joined to the group at the interpreter's end may abort it
