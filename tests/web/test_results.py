@@ -118,6 +118,15 @@ def test_the_gallery_is_walked_through_and_picked_from_by_keys(editor: Editor, s
     keys.press("Escape")
 
 
+def test_what_is_picked_and_found_again_stays_picked(editor: Editor, sweep: list[dict[str, Any]]) -> None:
+    gallery(editor, "apple", 4)
+    pick(editor, 1, 2, 3)
+    gallery(editor, "apple seed:11", 2)
+    editor.wait("document.querySelectorAll('.pictures .picked').length === 1")
+    gallery(editor, "apple", 4)
+    assert editor.page.locator(".pictures .picked").count() == 1
+
+
 def test_a_run_that_ends_comes_to_the_front_and_one_that_is_deleted_goes(editor: Editor, sweep: list[dict[str, Any]]) -> None:
     gallery(editor, "seed:77", 0)
     job = editor.server.ask("POST", "/api/jobs", {"workflow_id": "text_to_image", "inputs": {"steps": 4, "seed": 77}})[1]["id"]

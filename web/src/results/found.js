@@ -39,7 +39,7 @@ export function createFound(app) {
     return app.api.get(`/api/jobs?${wanted}`);
   }
 
-  /** Search anew. */
+  /** Search anew. Those that are picked and are found again stay picked. */
   const load = () => app.toasts.attempt(async () => {
     const number = ++search;
     const page = await ask(null);
@@ -47,7 +47,8 @@ export function createFound(app) {
     batch(() => {
       jobs.value = page.jobs;
       next.value = page.next ?? null;
-      picked.value = new Set();
+      const there = new Set(items.value.map((item) => item.key));
+      picked.value = new Set([...picked.peek()].filter((key) => there.has(key)));
     });
   });
 
