@@ -53,6 +53,14 @@ def halves(values: list[float]) -> tuple[float, float]:
     return sum(values[:middle]) / middle, sum(values[middle:]) / (len(values) - middle)
 
 
+@pytest.mark.parametrize("workflow", sorted(file.stem for file in WORKFLOWS.glob("train_*.json")))
+def test_a_name_that_cannot_be_kept_by_is_refused_before_a_training_begins(session: nodegraph.Session, workflow: str) -> None:
+    with pytest.raises(nodegraph.InvalidWorkflow, match="This is no name for a") as caught:
+        run(session, workflow, name="../mine")
+    (problem,) = caught.value.problems
+    assert (problem.socket, problem.got) == ("name", "../mine")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kl", "vq"])
 def test_both_phases_and_then_a_picture_of_what_was_kept(session: nodegraph.Session, kind: str) -> None:

@@ -12,7 +12,16 @@ from pydantic import Field
 
 from nodegraph import Context, NodeError, node
 from nodegraph_nodes.diffusion.families import ModelError, describe_autoencoder, describe_model
-from nodegraph_nodes.training.keeping import Weights, card_of, curves_of, digest_of, place_model, write_card, write_network
+from nodegraph_nodes.training.keeping import (
+    Weights,
+    card_of,
+    curves_of,
+    digest_of,
+    folder_is_named,
+    place_model,
+    write_card,
+    write_network,
+)
 from nodegraph_nodes.types import Autoencoder, Denoiser, Image, TextEncoder, TrainedAutoencoder, TrainedDenoiser
 
 Name = Annotated[str, Field(min_length=1, max_length=100, description="Of the model's folder in the models folder.")]
@@ -38,7 +47,7 @@ class KeptModel(NamedTuple):
     autoencoder: Autoencoder
 
 
-@node(category="training", cache="never", output=True)
+@node(category="training", cache="never", output=True, check=folder_is_named)
 def keep_autoencoder(
     context: Context,
     autoencoder: TrainedAutoencoder,
@@ -62,7 +71,7 @@ def keep_autoencoder(
     return describe_autoencoder(place, digest_of(place))
 
 
-@node(category="training", lane="gpu", cache="never", output=True)
+@node(category="training", lane="gpu", cache="never", output=True, check=folder_is_named)
 def keep_model(
     context: Context,
     denoiser: TrainedDenoiser,

@@ -13,14 +13,14 @@ from pydantic import Field
 from nodegraph import Context, ModelFile, NodeError, node
 from nodegraph_nodes.diffusion.families.errors import ModelError
 from nodegraph_nodes.diffusion.families.source import read_metadata, read_tensors
-from nodegraph_nodes.training.keeping import FileName, Replace, keep_tensors
+from nodegraph_nodes.training.keeping import FileName, Replace, file_is_named, keep_tensors
 from nodegraph_nodes.training.load_feature_network import packaged
 from nodegraph_nodes.types import FeatureNetwork, History, TrainedClassifier
 
 _FORMAT = "nodegraph classifier 1"
 
 
-@node(category="training/evaluate", cache="never", output=True, output_name="file")
+@node(category="training/evaluate", cache="never", output=True, output_name="file", check=file_is_named)
 def keep_classifier(
     context: Context,
     classifier: TrainedClassifier,

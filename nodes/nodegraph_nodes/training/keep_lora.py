@@ -13,7 +13,7 @@ from pydantic import Field
 from nodegraph import Context, NodeError, node
 from nodegraph_nodes.diffusion.families import ModelError, outline
 from nodegraph_nodes.diffusion.families.lora import denoiser_index, fit, read_names, told_family
-from nodegraph_nodes.training.keeping import FileName, Replace, keep_tensors
+from nodegraph_nodes.training.keeping import FileName, Replace, file_is_named, keep_tensors
 from nodegraph_nodes.types import Denoiser, Lora, TrainedLora
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -21,7 +21,7 @@ _VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
 """What sd-scripts writes for a family, where it has a word for it."""
 
 
-@node(title="Keep LoRA", category="training", output=True, cache="never", output_name="lora")
+@node(title="Keep LoRA", category="training", output=True, cache="never", output_name="lora", check=file_is_named)
 def keep_lora(
     context: Context,
     lora: TrainedLora,

@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 
 from nodegraph import Context, node
-from nodegraph_nodes.training.keeping import FileName, Replace, keep_tensors
+from nodegraph_nodes.training.keeping import FileName, Replace, file_is_named, keep_tensors
 from nodegraph_nodes.types import TrainedUpscaler, Upscaler
 
 
-@node(category="training", output=True, cache="never", output_name="upscaler")
+@node(category="training", output=True, cache="never", output_name="upscaler", check=file_is_named)
 def keep_upscaler(
     context: Context,
     upscaler: TrainedUpscaler,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +13,12 @@ from torch import Tensor
 from nodegraph import Context, NodeError
 from nodegraph.sdk.writing import write_atomically
 
+from .naming import file_parts
+
 FileName = Annotated[
     str, Field(min_length=1, max_length=150, description="Of the file in the folder of models; it may begin with a folder.")
 ]
 Replace = Annotated[bool, Field(description="Replace a file of this name that holds something else.")]
-_PART = re.compile(r"\w[\w .()+-]*")
 
 
 def keep_tensors(
@@ -27,11 +27,7 @@ def keep_tensors(
     """Write `<models>/NAME.safetensors`. What is there already and holds the same is left alone. Raises NodeError."""
     from safetensors.torch import save
 
-    parts = name.strip().removesuffix(".safetensors").split("/")
-    if not all(_PART.fullmatch(part) for part in parts):
-        raise NodeError(
-            "This is no name for a file.", socket="name", expected="letters, digits, spaces and _ - . ( ) +", got=name
-        )
+    parts = file_parts(name)
     file = context.models.joinpath(*parts[:-1], f"{parts[-1]}.safetensors")
     if file.exists():
         if _holds(file, tensors, metadata):

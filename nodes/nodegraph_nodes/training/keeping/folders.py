@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -21,18 +20,16 @@ from torch import Tensor
 from nodegraph import NodeError
 from nodegraph_nodes.training.loop import readable, write_tensors
 
+from .naming import check_folder_name
+
 CARD, MADE_HERE = "starter.json", "nodegraph"
 Weights = Literal["float32", "float16", "int8"]
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PARTS = frozenset({".safetensors", ".json", ".txt", ".model", ".gz"})
 
 
 def place_model(models: Path, name: str, replace: bool, write: Callable[[Path], None]) -> Path:
     """The folder `name` below `models`, as `write` fills it; one that holds the same is left alone. Raises NodeError."""
-    if not _NAME.fullmatch(name):
-        raise NodeError(
-            "This is no name for a model.", socket="name", expected="letters, digits, dots, dashes, underscores", got=name[:100]
-        )
+    check_folder_name(name)
     place = models / name
     fresh = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=models))
     try:
