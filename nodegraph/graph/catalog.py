@@ -1,6 +1,6 @@
 """The catalog: every node type as data. Validation, the editor and the API need nothing else; no pack is imported for it.
 
-Descriptions are cached per pack source digest; a missing one is built in a subprocess, so that `validate` stays light.
+Descriptions are cached per pack source digest; missing ones are built in a subprocess, so that `validate` stays light.
 """
 
 from __future__ import annotations
@@ -102,16 +102,23 @@ def installed_catalog(cache: Path) -> Catalog:
 
     A pack that cannot be imported is listed in `broken` and leaves the others usable.
     """
-    parts, broken = [], {}
-    points = installed_packs()
+    points, files, broken = installed_packs(), dict[str, Path](), dict[str, str]()
     for name, point in points.items():
         try:
-            file = cache / f"{name}-{source_digest(point)}-{CATALOG_FORMAT}-{installed_version('nodegraph')}.json"
-            parts.append(_with_docs(_read(file) or _describe_apart(name, file), documented_nodes(point)))
+            files[name] = cache / f"{name}-{source_digest(point)}-{CATALOG_FORMAT}-{installed_version('nodegraph')}.json"
         except PackError as error:
             broken[name] = str(error)
-    origins = {name: PackOrigin(point.dist.name, point.dist.version) for name, point in installed_packs().items() if point.dist}
-    return _merge(parts, broken, origins)
+    parts = {name: part for name, file in files.items() if (part := _read(file)) is not None}
+    unread = [name for name in files if name not in parts]
+    together = _described(unread) if len(unread) > 1 else {}
+    for name in unread:
+        try:
+            parts[name] = together.get(name) or _described_alone(name)
+            _keep(files[name], name, parts[name])
+        except PackError as error:
+            broken[name] = str(error)
+    origins = {name: PackOrigin(point.dist.name, point.dist.version) for name, point in points.items() if point.dist}
+    return _merge([_with_docs(parts[name], documented_nodes(points[name])) for name in sorted(parts)], broken, origins)
 
 
 def _with_docs(part: dict[str, Any], documented: Collection[str]) -> dict[str, Any]:
@@ -128,15 +135,33 @@ def _read(file: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and {"pack", "nodes", "sockets", "migrations"} <= set(found) else None
 
 
-def _describe_apart(name: str, file: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "nodegraph.graph.describe", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _described(names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Packs' descriptions by name, from one process that imports them all; without those that it could not import."""
+    found = dict[str, dict[str, Any]]()
+    with contextlib.suppress(ValueError):  # a process that ended within a line
+        for line in _describe(names).stdout.splitlines():
+            part: dict[str, Any] = json.loads(line)
+            found[part["pack"]] = part
+    return found
+
+
+def _described_alone(name: str) -> dict[str, Any]:
+    """A pack's description, from a process of its own. Raises PackError with the trace of why there is none."""
+    done = _describe([name])
     if done.returncode != 0:
         raise PackError(done.stderr.strip() or f"describing pack {name!r} ended with exit code {done.returncode}")
     part: dict[str, Any] = json.loads(done.stdout)
+    return part
+
+
+def _describe(names: Collection[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nodegraph.graph.describe", *names]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _keep(file: Path, name: str, part: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # where nothing can be written, the pack is described again next time
         file.parent.mkdir(parents=True, exist_ok=True)
         for old in file.parent.glob(f"{name}-*.json"):
             old.unlink(missing_ok=True)
-        write_atomically(file, done.stdout.encode())
-    return part
+        write_atomically(file, json.dumps(part).encode())

@@ -1,21 +1,35 @@
-"""`python -m nodegraph.graph.describe PACK` prints a pack's part of the catalog, in its own process: it imports the pack."""
+"""`python -m nodegraph.graph.describe PACK...` imports packs and prints their parts of the catalog, a line each.
+
+Of several packs, those that cannot be imported are left out; a single one then ends the process with the trace of why.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Iterator
 
 from nodegraph.graph.catalog import describe
 from nodegraph.sdk.pack import installed_packs, load_pack
 
 
 def main() -> None:
-    name = sys.argv[1]
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a pack prints while it is imported must not end up in the catalog
     with out:
-        json.dump(describe(load_pack(installed_packs()[name])), out)
+        for line in _lines(sys.argv[1:]):
+            print(line, file=out, flush=True)
+
+
+def _lines(names: list[str]) -> Iterator[str]:
+    points = installed_packs()
+    for name in names:
+        try:
+            yield json.dumps(describe(load_pack(points[name])))
+        except Exception:
+            if len(names) == 1:
+                raise
 
 
 if __name__ == "__main__":

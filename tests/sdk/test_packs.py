@@ -118,7 +118,7 @@ def test_validating_imports_no_pack_and_no_torch(data_folder: Path) -> None:
 
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Two installed packs whose description is pretended; the list holds the commands that describe."""
+    """Two installed packs whose description is pretended; the list holds which packs each process was asked for."""
     commands: list[list[str]] = []
 
     class Point:
@@ -127,9 +127,9 @@ def described(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             self.dist = None
 
     def run(arguments: list[str], **options: Any) -> Any:
-        commands.append(arguments)
-        part = {"pack": arguments[-1], "nodes": [], "sockets": [], "migrations": []}
-        return subprocess.CompletedProcess(arguments, 0, json.dumps(part), "")
+        commands.append(arguments[3:])
+        parts = [{"pack": name, "nodes": [], "sockets": [], "migrations": []} for name in arguments[3:]]
+        return subprocess.CompletedProcess(arguments, 0, "\n".join(map(json.dumps, parts)), "")
 
     monkeypatch.setattr(catalog_module, "installed_packs", lambda: {"a": Point("a"), "b": Point("b")})
     monkeypatch.setattr(catalog_module, "source_digest", lambda point: "digest")
@@ -140,7 +140,7 @@ def described(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_a_description_is_made_once_per_pack(tmp_path: Path, described: list[list[str]]) -> None:
     assert installed_catalog(tmp_path / "cache") == Catalog({}, {}, {})
     installed_catalog(tmp_path / "cache")
-    assert [arguments[-1] for arguments in described] == ["a", "b"]
+    assert described == [["a", "b"]]
 
 
 def test_other_source_is_described_anew_and_the_old_description_goes(
@@ -149,7 +149,7 @@ def test_other_source_is_described_anew_and_the_old_description_goes(
     installed_catalog(tmp_path)
     monkeypatch.setattr(catalog_module, "source_digest", lambda point: "other")
     installed_catalog(tmp_path)
-    assert [arguments[-1] for arguments in described] == ["a", "b", "a", "b"]
+    assert described == [["a", "b"], ["a", "b"]]
     assert {path.name.split("-")[1] for path in tmp_path.iterdir()} == {"other"}
 
 
@@ -159,7 +159,22 @@ def test_a_damaged_description_is_made_again(tmp_path: Path, described: list[lis
     for path in tmp_path.glob("a-*"):
         path.write_text(content)
     installed_catalog(tmp_path)
-    assert [arguments[-1] for arguments in described] == ["a", "b", "a"]
+    assert described == [["a", "b"], ["a"]]
+
+
+@pytest.mark.parametrize("printed", ["", '{"pack": "a", "no', '{"pack": "a", "nodes": [], "sockets": [], "migrations": []}'])
+def test_what_a_process_that_ends_early_leaves_out_is_described_alone(
+    tmp_path: Path, described: list[list[str]], monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    alone = catalog_module.subprocess.run
+
+    def run(arguments: list[str], **options: Any) -> Any:
+        done = alone(arguments, **options)
+        return subprocess.CompletedProcess(arguments, -9, printed, "") if len(arguments) > 4 else done
+
+    monkeypatch.setattr(catalog_module.subprocess, "run", run)
+    assert installed_catalog(tmp_path).broken == {}
+    assert described == [["a", "b"], *([] if printed.endswith("}") else [["a"]]), ["b"]]
 
 
 def test_where_nothing_can_be_written_the_catalog_is_there_all_the_same(tmp_path: Path, described: list[list[str]]) -> None:
