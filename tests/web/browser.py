@@ -146,6 +146,11 @@ class Editor:
         look = "(path) => nodegraph.runs.get(nodegraph.tabs.current.value.job.value)?.node(path).value ?? null"
         return dict(self.page.evaluate(look, path) or {})
 
+    def wait_for_node(self, path: str, *states: str) -> None:
+        """Wait until the page shows a node of the current tab's job in one of these states."""
+        job = "nodegraph.runs.get(nodegraph.tabs.current.value.job.value)"
+        self.wait(f"([path, states]) => states.includes({job}?.node(path).value.state)", [path, list(states)])
+
     # ---- looking ----
 
     def shot(self, name: str) -> None:

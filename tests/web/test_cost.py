@@ -37,8 +37,13 @@ SEEN = """const view = nodegraph.canvas.view();
 
 
 def watch(editor: Editor) -> None:
+    """Note from now on what is written; what is being built yet, beyond the view, is waited for."""
     editor.frame()
     editor.page.evaluate(WATCH)
+    for _ in range(100):
+        if not written(editor):
+            break
+    editor.page.evaluate("() => void (window.frames_drawn = 0)")
 
 
 def written(editor: Editor) -> list[str]:

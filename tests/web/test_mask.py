@@ -245,7 +245,7 @@ def test_a_mask_is_painted_run_staged_accepted_and_run_again(inpaint: Editor) ->
     editor.page.click("button.run")
     editor.wait("(id) => nodegraph.tabs.current.value.job.value !== id", job["id"])
     assert editor.wait_for_job()["state"] == "succeeded"
-    assert editor.run_state("picture")["state"] == "computed"
+    editor.wait_for_node("picture", "computed")
     editor.command("edit.undo")
     assert value(editor, "picture") == before
     editor.no_complaints()

@@ -145,7 +145,7 @@ def test_the_workflow_of_a_picture_opens_with_the_run_on_its_nodes(editor: Edito
     editor.page.click(".chosen button:has-text('Open the workflow')")
     editor.wait("nodegraph.tabs.all.value.length === 2 && nodegraph.view.value === 'graph'")
     assert editor.nodes["prompt"]["inputs"]["text"] == "a violet teapot"
-    assert editor.run_state("decode")["state"] in ("computed", "hit")
+    editor.wait_for_node("decode", "computed", "hit")
     assert editor.job()["id"] == sweep[4]["id"]  # type: ignore[index]
 
 

@@ -58,7 +58,7 @@ def test_nothing_runs_before_what_a_workflow_wants_was_accepted(editor: Editor) 
     assert editor.server.get("/api/jobs?document=consent")["jobs"] == []
     dialog.get_by_role("button", name="Accept and run").click()
     assert editor.wait_for_job()["state"] == "succeeded"
-    assert editor.run_state("work")["state"] == "computed"
+    editor.wait_for_node("work", "computed")
 
 
 def test_running_again_takes_all_from_the_cache_and_says_why(editor: Editor) -> None:
@@ -68,7 +68,8 @@ def test_running_again_takes_all_from_the_cache_and_says_why(editor: Editor) -> 
     editor.command("run.plan")
     editor.wait("document.querySelector('.node-state.forecast.hit') !== null")
     assert editor.run()["state"] == "succeeded"
-    assert {editor.run_state(node)["state"] for node in ("work", "page")} <= {"hit", "not_needed"}
+    for node in ("work", "page"):
+        editor.wait_for_node(node, "hit", "not_needed")
     page = badge(editor, "page")
     page.locator("summary").focus()
     editor.page.keyboard.press("Enter")
