@@ -13,7 +13,7 @@ from .assemble import fill, skeleton
 from .classes import LABEL, Classes, label_names
 from .errors import NotPrompted
 from .family import Family, Recipes
-from .flow_parts import load_vae, plain_preview
+from .flow_parts import autoencoder_of, downscale_of, load_vae, plain_preview
 from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
 from .on_device import OnDevice
@@ -36,7 +36,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
     config, vae = part_config(source, "transformer/config.json"), part_config(source, "vae/config.json")
     scheduler = part_config(source, "scheduler/scheduler_config.json")
     path, digest, channels = str(source.path), source.digest, int(config["in_channels"])
-    downscale = 2 ** (len(vae["block_out_channels"]) - 1)
+    downscale = downscale_of(vae)
     native = int(config["sample_size"]) * downscale
     return Recipes(
         Denoiser(
@@ -55,16 +55,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             square=True,
         ),
         TextEncoder(NAME, path, digest, precision),
-        Autoencoder(
-            NAME,
-            path,
-            digest,
-            channels,
-            downscale,
-            shift=0.0,
-            scale=float(vae.get("scaling_factor", 0.18215)),
-            precision=precision,
-        ),
+        autoencoder_of(NAME, source, vae, 0.18215, precision),
     )
 
 

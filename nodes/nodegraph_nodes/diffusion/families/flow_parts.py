@@ -1,19 +1,35 @@
-"""What SD 3 and FLUX.1 share beside their text encoders: a shifted rectified flow, and an autoencoder of 16 channels."""
+"""What SD 3 and FLUX.1 share: a shifted rectified flow, a transformer, an autoencoder of 16 channels."""
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
 from nodegraph_nodes.diffusion.schedules import shift_at
-from nodegraph_nodes.types import Autoencoder, NoiseProcess, PreviewFactors, ShiftBySize
+from nodegraph_nodes.types import Autoencoder, Denoiser, NoiseProcess, Precision, PreviewFactors, ShiftBySize
 
 from . import ldm_names
 from .assemble import fill, skeleton
+from .errors import BrokenModel
 from .networks import KLAutoencoder
 from .parts import Piece, absent, has_weights, part_config, part_tensors, prefix_of, read_pieces
-from .source import ModelSource, read_header
+from .source import ModelSource, TensorInfo, read_header
 
 _VAE_PREFIXES = (ldm_names.VAE, "vae.")
+
+
+class Names(Protocol):
+    """How a transformer's tensors are called in a single file: a module such as `flux_names`."""
+
+    LANDMARK: str
+    PREFIXES: tuple[str, ...]
+
+    def piece(self, name: str, config: Mapping[str, Any], prefix: str) -> Piece:
+        """Where a tensor of diffusers' network lies."""
+
+    def config_from(self, header: Mapping[str, TensorInfo], prefix: str) -> dict[str, Any]:
+        """The network's config, by its tensors' shapes."""
 
 
 def flow_process(scheduler: dict[str, Any], patch: int, native: int) -> NoiseProcess:
@@ -30,6 +46,51 @@ def flow_process(scheduler: dict[str, Any], patch: int, native: int) -> NoisePro
         kind="linear" if scheduler.get("time_shift_type") == "linear" else "exponential",
     )
     return NoiseProcess("rectified_flow", train_steps, shift=shift_at(by_size, (native, native)), shift_by_size=by_size)
+
+
+def transformer_config(source: ModelSource, names: Names) -> dict[str, Any]:
+    """The transformer's config: the model's own, or read off a single file's shapes. Raises BrokenModel."""
+
+    def from_shapes() -> dict[str, Any]:
+        if source.is_folder:
+            raise BrokenModel(str(source.path), "there is no transformer/config.json.")
+        header = read_header(source.path)
+        return names.config_from(header, prefix_of(header, names.LANDMARK, *names.PREFIXES) or "")
+
+    return part_config(source, "transformer/config.json", from_shapes)
+
+
+def load_transformer(network: Any, recipe: Denoiser, names: Names, dtype: torch.dtype) -> Any:
+    """A network of diffusers' class `network`, from the `transformer` folder or from a single file. Raises BrokenModel."""
+    source = ModelSource(Path(recipe.path), recipe.digest)
+    config = transformer_config(source, names)
+    transformer = skeleton(lambda: network.from_config(config))
+    if source.is_folder:
+        tensors = part_tensors(source, "transformer")
+    else:
+        prefix = prefix_of(read_header(source.path), names.LANDMARK, *names.PREFIXES) or ""
+        pieces = {name: names.piece(name, config, prefix) for name in transformer.state_dict()}
+        tensors = read_pieces(source.path, pieces, network="transformer")
+    return fill(transformer, tensors, recipe.path, "transformer", dtype)
+
+
+def autoencoder_of(family: str, source: ModelSource, vae: dict[str, Any], scale: float, precision: Precision) -> Autoencoder:
+    """The recipe of an autoencoder by its config. scale: of latents, where the config has none."""
+    return Autoencoder(
+        family,
+        str(source.path),
+        source.digest,
+        int(vae["latent_channels"]),
+        downscale_of(vae),
+        shift=float(vae.get("shift_factor") or 0.0),
+        scale=float(vae.get("scaling_factor", scale)),
+        precision=precision,
+    )
+
+
+def downscale_of(vae: dict[str, Any]) -> int:
+    """Pixels to a latent position, along a side."""
+    return int(2 ** (len(vae["block_out_channels"]) - 1))
 
 
 def vae_config(source: ModelSource, shift: float, scale: float) -> dict[str, Any]:

@@ -14,15 +14,23 @@ from torch import Tensor
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from . import flux_names
-from .assemble import fill, skeleton
 from .errors import BrokenModel
 from .family import Family, Recipes
-from .flow_parts import flow_process, load_vae, plain_preview, vae_config
+from .flow_parts import (
+    autoencoder_of,
+    downscale_of,
+    flow_process,
+    load_transformer,
+    load_vae,
+    plain_preview,
+    transformer_config,
+    vae_config,
+)
 from .joint_text import CLIP_L, CLIP_L_PREFIX, FluxTextEncoder, load_clip, load_t5
 from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
 from .on_device import OnDevice
-from .parts import absent, check_part, part_config, part_tensors, prefix_of, read_pieces, reads
+from .parts import absent, check_part, part_config, prefix_of, reads
 from .source import ModelSource, read_header
 
 NAME = "flux"
@@ -49,7 +57,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
     if source.is_folder:
         check_part(source, "transformer")
         check_part(source, "vae")
-    config, vae = transformer_config(source), vae_config(source, _SHIFT, _SCALE)
+    config, vae = transformer_config(source, flux_names), vae_config(source, _SHIFT, _SCALE)
     path, digest, channels = str(source.path), source.digest, int(vae["latent_channels"])
     if int(config["in_channels"]) != channels * _PATCH**2:
         raise BrokenModel(
@@ -59,7 +67,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
         )
     usual = _DEV_SCHEDULER if config.get("guidance_embeds") else {"shift": 1.0}
     scheduler = part_config(source, "scheduler/scheduler_config.json", usual.copy)
-    downscale = 2 ** (len(vae["block_out_channels"]) - 1)
+    downscale = downscale_of(vae)
     return Recipes(
         Denoiser(
             NAME,
@@ -75,44 +83,14 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             precision=precision,
         ),
         TextEncoder(NAME, path, digest, precision),
-        Autoencoder(
-            NAME,
-            path,
-            digest,
-            channels,
-            downscale,
-            shift=float(vae.get("shift_factor") or 0.0),
-            scale=float(vae.get("scaling_factor", _SCALE)),
-            precision=precision,
-        ),
+        autoencoder_of(NAME, source, vae, _SCALE, precision),
     )
-
-
-def transformer_config(source: ModelSource) -> dict[str, Any]:
-    """The transformer's config: the model's own, or read off a single file's shapes. Raises BrokenModel."""
-
-    def from_shapes() -> dict[str, Any]:
-        if source.is_folder:
-            raise BrokenModel(str(source.path), "there is no transformer/config.json.")
-        header = read_header(source.path)
-        return flux_names.config_from(header, prefix_of(header, flux_names.LANDMARK, *flux_names.PREFIXES) or "")
-
-    return part_config(source, "transformer/config.json", from_shapes)
 
 
 def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> "FluxDenoiser":
     from diffusers import FluxTransformer2DModel
 
-    source = ModelSource(Path(recipe.path), recipe.digest)
-    config = transformer_config(source)
-    transformer = skeleton(lambda: FluxTransformer2DModel.from_config(config))
-    if source.is_folder:
-        tensors = part_tensors(source, "transformer")
-    else:
-        prefix = prefix_of(read_header(source.path), flux_names.LANDMARK, *flux_names.PREFIXES) or ""
-        pieces = {name: flux_names.piece(name, config, prefix) for name in transformer.state_dict()}
-        tensors = read_pieces(source.path, pieces, network="transformer")
-    return FluxDenoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype))
+    return FluxDenoiser(recipe, load_transformer(FluxTransformer2DModel, recipe, flux_names, dtype))
 
 
 class FluxDenoiser(OnDevice):
@@ -181,7 +159,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     t5 = load_t5(source, "_2", dtype)
     if t5 is None:
         raise absent(source, "T5 text encoder", "text_encoder_2", "tokenizer_2")
-    length = _DEV_TEXT_LENGTH if transformer_config(source).get("guidance_embeds") else _SCHNELL_TEXT_LENGTH
+    length = _DEV_TEXT_LENGTH if transformer_config(source, flux_names).get("guidance_embeds") else _SCHNELL_TEXT_LENGTH
     return FluxTextEncoder(NAME, clip, t5, length)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from .parts import Piece
 from .source import TensorInfo
 
-PREFIXES = ("model.diffusion_model.", "")
+PREFIXES: tuple[str, ...] = ("model.diffusion_model.", "")
 LANDMARK = "double_blocks.0.img_attn.norm.key_norm.scale"
 
 _TOP = {

@@ -18,7 +18,7 @@ from .assemble import fill, skeleton
 from .classes import Classes, known_classes
 from .errors import BrokenModel, NotPrompted
 from .family import Family, Recipes
-from .flow_parts import plain_preview
+from .flow_parts import autoencoder_of, downscale_of, plain_preview
 from .ldm_networks import LDMDenoiser, LDMTextEncoder
 from .networks import KLAutoencoder
 from .parts import Piece, check_part, has_weights, part_config, part_tensors, read_pieces, reads
@@ -77,7 +77,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
     unet, vqvae = _unet_config(source), _vqvae_config(source)
     scheduler = part_config(source, "scheduler/scheduler_config.json", None if source.is_folder else _SCHEDULER.copy)
     path, digest, channels = str(source.path), source.digest, int(unet["in_channels"])
-    downscale = 2 ** (len(vqvae["block_out_channels"]) - 1)
+    downscale = downscale_of(vqvae)
     # Only the conditional U-Net of diffusers pads odd sizes on the way up.
     steps_down = 0 if _is_conditional(unet) else len(unet["block_out_channels"]) - 1
     native = int(unet["sample_size"]) * downscale
@@ -97,16 +97,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             conditioning=conditioning,
         ),
         TextEncoder(NAME, path, digest, precision),
-        Autoencoder(
-            NAME,
-            path,
-            digest,
-            channels,
-            downscale,
-            shift=0.0,
-            scale=float(vqvae.get("scaling_factor", 0.18215)),
-            precision=precision,
-        ),
+        autoencoder_of(NAME, source, vqvae, 0.18215, precision),
     )
 
 

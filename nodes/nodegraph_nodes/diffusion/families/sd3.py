@@ -14,15 +14,22 @@ from torch import Tensor
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from . import sd3_names
-from .assemble import fill, skeleton
-from .errors import BrokenModel
 from .family import Family, Recipes
-from .flow_parts import flow_process, load_vae, plain_preview, vae_config
+from .flow_parts import (
+    autoencoder_of,
+    downscale_of,
+    flow_process,
+    load_transformer,
+    load_vae,
+    plain_preview,
+    transformer_config,
+    vae_config,
+)
 from .joint_text import CLIP_G, CLIP_G_PREFIX, CLIP_L, CLIP_L_PREFIX, SD3TextEncoder, load_clip, load_t5
 from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
 from .on_device import OnDevice
-from .parts import check_part, part_config, part_tensors, prefix_of, read_pieces, reads
+from .parts import check_part, part_config, prefix_of, reads
 from .source import ModelSource, read_header
 
 NAME = "sd3"
@@ -43,10 +50,10 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
     if source.is_folder:
         check_part(source, "transformer")
         check_part(source, "vae")
-    config, vae = transformer_config(source), vae_config(source, _SHIFT, _SCALE)
+    config, vae = transformer_config(source, sd3_names), vae_config(source, _SHIFT, _SCALE)
     scheduler = part_config(source, "scheduler/scheduler_config.json", lambda: {"shift": 3.0})
     path, digest, channels, patch = str(source.path), source.digest, int(config["in_channels"]), int(config["patch_size"])
-    downscale = 2 ** (len(vae["block_out_channels"]) - 1)
+    downscale = downscale_of(vae)
     native = int(config["sample_size"])
     return Recipes(
         Denoiser(
@@ -64,44 +71,14 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             largest_side=int(config["pos_embed_max_size"]) * patch * downscale,
         ),
         TextEncoder(NAME, path, digest, precision),
-        Autoencoder(
-            NAME,
-            path,
-            digest,
-            channels,
-            downscale,
-            shift=float(vae.get("shift_factor") or 0.0),
-            scale=float(vae.get("scaling_factor", _SCALE)),
-            precision=precision,
-        ),
+        autoencoder_of(NAME, source, vae, _SCALE, precision),
     )
-
-
-def transformer_config(source: ModelSource) -> dict[str, Any]:
-    """The transformer's config: the model's own, or read off a single file's shapes. Raises BrokenModel."""
-
-    def from_shapes() -> dict[str, Any]:
-        if source.is_folder:
-            raise BrokenModel(str(source.path), "there is no transformer/config.json.")
-        header = read_header(source.path)
-        return sd3_names.config_from(header, prefix_of(header, sd3_names.LANDMARK, *sd3_names.PREFIXES) or "")
-
-    return part_config(source, "transformer/config.json", from_shapes)
 
 
 def load_denoiser(recipe: Denoiser, device: torch.device, dtype: torch.dtype) -> "SD3Denoiser":
     from diffusers import SD3Transformer2DModel
 
-    source = ModelSource(Path(recipe.path), recipe.digest)
-    config = transformer_config(source)
-    transformer = skeleton(lambda: SD3Transformer2DModel.from_config(config))
-    if source.is_folder:
-        tensors = part_tensors(source, "transformer")
-    else:
-        prefix = prefix_of(read_header(source.path), sd3_names.LANDMARK, *sd3_names.PREFIXES) or ""
-        pieces = {name: sd3_names.piece(name, config, prefix) for name in transformer.state_dict()}
-        tensors = read_pieces(source.path, pieces, network="transformer")
-    return SD3Denoiser(recipe, fill(transformer, tensors, recipe.path, "transformer", dtype))
+    return SD3Denoiser(recipe, load_transformer(SD3Transformer2DModel, recipe, sd3_names, dtype))
 
 
 class SD3Denoiser(OnDevice):
@@ -136,7 +113,7 @@ def load_text_encoder(recipe: TextEncoder, device: torch.device, dtype: torch.dt
     source = ModelSource(Path(recipe.path), recipe.digest)
     clip_l = load_clip(source, "", CLIP_L_PREFIX, CLIP_L, dtype, projected=True)
     clip_g = load_clip(source, "_2", CLIP_G_PREFIX, CLIP_G, dtype, projected=True)
-    width = int(transformer_config(source)["joint_attention_dim"])
+    width = int(transformer_config(source, sd3_names)["joint_attention_dim"])
     return SD3TextEncoder(NAME, clip_l, clip_g, load_t5(source, "_3", dtype), width, _TEXT_LENGTH)
 
 

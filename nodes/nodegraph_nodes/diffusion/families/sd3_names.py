@@ -7,7 +7,7 @@ from typing import Any
 from .parts import Piece
 from .source import TensorInfo
 
-PREFIXES = ("model.diffusion_model.", "")
+PREFIXES: tuple[str, ...] = ("model.diffusion_model.", "")
 LANDMARK = "joint_blocks.0.context_block.adaLN_modulation.1.bias"
 
 _TOP = {
