@@ -127,7 +127,7 @@ class Editor:
         """The row of the job that the current tab shows."""
         return self.page.evaluate("nodegraph.runs.get(nodegraph.tabs.current.value.job.value)?.row.value ?? null")
 
-    def wait_for_job(self, *states: str, seconds: float = 60.0) -> dict[str, Any]:
+    def wait_for_job(self, *states: str, seconds: float = 120.0) -> dict[str, Any]:
         wanted = list(states or ("succeeded", "failed", "cancelled"))
         look = "(states) => states.includes(nodegraph.runs.get(nodegraph.tabs.current.value.job.value)?.row.value.state)"
         self.wait(look, wanted, seconds)
@@ -135,7 +135,7 @@ class Editor:
         assert job is not None
         return job
 
-    def run(self, *states: str, seconds: float = 60.0) -> dict[str, Any]:
+    def run(self, *states: str, seconds: float = 120.0) -> dict[str, Any]:
         """Press Run and wait for the job to end."""
         newest = next((job["id"] for job in self.server.get("/api/jobs?limit=1")["jobs"]), "")
         self.page.click("button.run")
