@@ -122,7 +122,7 @@ class Engine:
             exact: Hasher(lambda: self.adapter.profile(), exact, lambda: self._packs_digest) for exact in (True, False)
         }
         self.scratch, self.models = scratch, models
-        self._done_scratch: set[Path] = set()  # of work that is done, and on its way to disk
+        self._done_scratch: dict[Path, str] = {}  # of work that is done, and the key of what is on its way to disk
         self.spilling: set[asyncio.Task[None]] = set()  # results on their way from a device to the host
         self._make_adapter = device
         self._adapter: DeviceAdapter | None = None
@@ -152,9 +152,9 @@ class Engine:
         for lanes in (self._devices, self._cpu):
             if lanes is not None:
                 await lanes.close()
+        for scratch, key in list(self._done_scratch.items()):
+            await self._clear_up(scratch, key)
         await self.cache.close()
-        for scratch in self._done_scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
         if self.history.journal is not None:
             await asyncio.to_thread(self.history.journal.close)
 
@@ -311,20 +311,23 @@ class Engine:
         if outcome.values is not None and outcome.pending is None and not call.node.is_async:
             self.costs.learn(call.spec, outcome.cost)
         outcome = self.keep(call, outcome)
-        if outcome.result is not None and outcome.result.durable and call.node.context_parameter is not None:
+        if outcome.result is not None and call.node.context_parameter is not None:
             scratch = scratch_of(self, call)
-            if scratch is not None and scratch.is_dir():  # what is done need not be resumed
-                self._done_scratch.add(scratch)
-                self.spawn(self._written(scratch))
+            if scratch is not None and scratch.is_dir() and (outcome.result.durable or not self.cache.keeps_on_disk):
+                self._done_scratch[scratch] = call.key
+                self.spawn(self._clear_up(scratch, call.key))
         call.run.take(call, outcome)
         for run, index in call.waiters:
             run.take_shared(index, call, outcome)
 
-    async def _written(self, scratch: Path) -> None:
-        """Once a result is on disk, the unfinished work that it came from goes."""
-        await self.cache.drain()
-        await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-        self._done_scratch.discard(scratch)
+    async def _clear_up(self, scratch: Path, key: str) -> None:
+        """What is done need not be resumed: once a result is on disk, the unfinished work that it came from goes.
+
+        Where it could not be written the work stays, to be taken up again. Without a disk there is nothing to wait for.
+        """
+        if await self.cache.is_written(key):
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        self._done_scratch.pop(scratch, None)
 
     def keep(self, call: Call, outcome: Outcome) -> Outcome:
         """Put what a call gave into the cache, unless it is never cached or a file changed while it was used."""

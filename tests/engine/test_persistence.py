@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from engine.graphs import states, values
 from engine.steps import Desk, Log, State, at, picture
@@ -13,6 +16,7 @@ from nodegraph.engine import Engine, Library
 from nodegraph.graph import compile_document
 from nodegraph.graph.document import document_from
 from nodegraph.store import DiskTier
+from nodegraph.store.record import Record
 
 
 async def test_a_new_engine_finds_everything_on_disk_and_reads_only_the_output(device: Any, tmp_path: Path) -> None:
@@ -171,3 +175,26 @@ async def test_unfinished_work_lies_in_a_folder_of_its_key_and_goes_when_the_wor
             assert result.status == status
     assert done == list(range(10))
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+class Full(DiskTier):
+    """A disk without room."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        return
+
+
+@pytest.mark.parametrize("disk", ["full", "none"])
+async def test_work_whose_result_cannot_be_written_stays_to_be_taken_up_again(device: Any, tmp_path: Path, disk: str) -> None:
+    @node()
+    def long_work(context: Context, seed: int) -> State:
+        (context.scratch / "progress").write_text("all of it")
+        return State(seed, b"done")
+
+    library = Library.of([Pack.of("s", [long_work])])
+    tier = Full(tmp_path / "cache", 1 << 30) if disk == "full" else None
+    document = document_from({"nodegraph": 1, "id": "long", "nodes": {"w": at("long_work", seed=1)}})
+    async with Engine(library, device=lambda: device, disk=tier, scratch=tmp_path / "scratch") as running:
+        assert (await running.run(compile_document(document, library.catalog))).status == "succeeded"
+    left = [file.read_text() for file in (tmp_path / "scratch").rglob("progress")]
+    assert left == (["all of it"] if disk == "full" else [])  # where nothing is ever written there is nothing to wait for

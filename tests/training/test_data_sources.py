@@ -186,6 +186,34 @@ def test_broken_pictures_are_listed_with_a_reason_and_skipped(tmp_path: Path, ki
     assert {row[0] for row in data_figures(data).skipped.rows} == set(BROKEN)
 
 
+def test_links_that_lead_nowhere_are_listed_and_left_out(folder: Path) -> None:
+    (folder / "a/gone.png").symlink_to(folder / "nowhere.png")
+    data = load(folder, allow_missing=True)
+    assert [entry.file for entry in data.entries] == ["a/cat.png", "b/dog.jpg"]
+    assert [item.file for item in data.skipped] == ["a/gone.png"]
+
+
+def test_a_zip_whose_packed_bytes_are_damaged_loses_those_pictures_alone(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as archive:
+        for path in sorted(folder.rglob("*.*")):
+            archive.write(path, path.relative_to(folder))
+        start = archive.getinfo("a/cat.png").header_offset + 30 + len("a/cat.png")
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    data[start + 9 : start + 40] = bytes(31)
+    put(tmp_path / "x.zip", bytes(data))
+    found = load(tmp_path / "x.zip", allow_missing=True)
+    assert [entry.file for entry in found.entries] == ["b/dog.jpg"]
+    assert [item.file for item in found.skipped] == ["a/cat.png"]
+
+
+def test_a_caption_may_hold_any_character_that_json_may(folder: Path, tmp_path: Path) -> None:
+    text = "a\u2028cat\u0085of\u2029lines"
+    rows = [{"file": "a/cat.png", "text": text}, {"file": "b/dog.jpg", "text": "a dog"}]
+    captions = tmp_path / "c.jsonl"
+    captions.write_bytes("\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode())
+    assert [entry.captions for entry in load(folder, captions).entries] == [(" ".join(text.split()),), ("a dog",)]
+
+
 def test_only_broken_pictures_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="Not one of the pictures can be read"):
         load(put(tmp_path / "set/a.png", b"").parent, captions_from="none")

@@ -33,6 +33,7 @@ from nodegraph_nodes.training import (
     picture_features,
     prompt_retrieval,
     resize_pictures,
+    seed_variety,
     train_classifier,
 )
 from nodegraph_nodes.training.data import PLAIN, Pick, Reader
@@ -181,6 +182,15 @@ def test_prompts_are_right_where_the_picture_shows_what_they_name(
     assert wrong.top_1 <= 0.25
     assert {row[2] for row in wrong.misses.rows} <= set(SHAPES)
     assert wrong.sheet.shape[2] == 3
+
+
+def test_pictures_that_are_no_numbers_are_refused(data: Dataset, context: Context, trained: ClassifierTraining) -> None:
+    seen, subjects = plain(data)
+    broken = [*seen[:2], torch.full_like(seen[0], torch.nan)]
+    for judge in (prompt_retrieval, seed_variety):
+        with pytest.raises(NodeError, match="1 of 3 pictures") as caught:
+            judge(context, trained.classifier, broken, [subjects[0]] * 3)
+        assert caught.value.socket == "images"
 
 
 def test_of_several_named_classes_all_have_to_be_seen_or_any(

@@ -133,6 +133,7 @@ def test_clip_scores_are_cosines_times_two_and_a_half_and_never_negative() -> No
 def test_ranks_count_what_is_scored_as_high_against_the_right_answer() -> None:
     scores = torch.tensor([[0.1, 0.7, 0.2], [0.4, 0.4, 0.2], [1 / 3, 1 / 3, 1 / 3]])
     assert ranks(scores, [1, 0, 2]) == [1, 2, 3]  # an answer that is all alike is no hit
+    assert ranks(torch.full((1, 3), torch.nan), [0]) == [3]  # nor is one that is no number
     assert top([1, 2, 3, 6], 1) == 0.25
     assert top([1, 2, 3, 6], 5) == 0.75
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors import safe_open
+from safetensors.torch import save_file
 from tiny_models import tiny_sd1, tiny_sd2
 from tiny_models.xl import tiny_sdxl
 
@@ -188,6 +189,24 @@ def test_a_file_is_not_replaced_unasked(trained, tmp_path):
     for name in ("../mine", "/etc/mine", "a//b", ".hidden", ""):
         with pytest.raises(NodeError):
             keep_lora(here, made.lora, name)
+
+
+def test_nothing_that_was_not_made_here_is_replaced(trained, tmp_path):
+    made, _ = trained
+    here = context(tmp_path)
+    foreign, model = here.models / "foreign.safetensors", here.models / "model"
+    save_file({"weight": torch.ones(2)}, foreign, {"format": "pt"})
+    (model / "unet").mkdir(parents=True)
+    for card in ("starter.json", "model_index.json"):
+        (model / card).write_text("{}")
+        with pytest.raises(NodeError, match="the folder of a model"):
+            keep_lora(here, made.lora, "model/unet/new", replace=True)
+        (model / card).unlink()
+    before = foreign.read_bytes()
+    with pytest.raises(NodeError, match="not made here"):
+        keep_lora(here, made.lora, "foreign", replace=True)
+    assert foreign.read_bytes() == before
+    assert Path(keep_lora(here, made.lora, "folder/new").path) == here.models / "folder" / "new.safetensors"
 
 
 def test_apply_lora_finds_it_by_its_name(sd1, trained, tmp_path):

@@ -22,7 +22,7 @@ WATCH = """() => {
     return at.closest("[data-node]")?.dataset.node ?? wire ?? thing ?? at.className?.baseVal ?? at.className;
   };
   window.written = [];
-  const take = (record) => name(record.target) !== "keeping" // that a draft was kept is said when it was, not when something moves
+  const take = (record) => !/^keeping\b/.test(name(record.target)) // that a draft was kept is said when it was
     && window.written.push(`${name(record.target)} ${record.attributeName ?? record.type}`);
   const observer = new MutationObserver((records) => records.forEach(take));
   observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });

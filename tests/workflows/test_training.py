@@ -110,6 +110,16 @@ def test_a_class_is_drawn_by_its_name(session: nodegraph.Session) -> None:
         run(session, "train_class_conditional", steps=40, **SMALL, **{"class": "spoon"})
 
 
+@pytest.mark.parametrize("workflow", ["train_denoiser", "train_upscaler"])
+def test_nothing_need_be_held_out(session: nodegraph.Session, workflow: str) -> None:
+    small = {"channels": 16, "layers": 2, "crop": 32} if workflow == "train_upscaler" else SMALL
+    assert pixels(run(session, workflow, steps=4, held_out=0.0, name="all", **small)["image"]).ndim == 3
+
+
+def test_a_layout_needs_no_captions(session: nodegraph.Session) -> None:
+    assert pixels(run(session, "train_layout", steps=4, captions=None, name="silent", **SMALL)["image"]).ndim == 3
+
+
 @pytest.mark.slow
 def test_a_layout_counts(session: nodegraph.Session, tmp_path: Path) -> None:
     result = run(session, "train_layout", steps=40, **SMALL)

@@ -74,10 +74,18 @@ def clip_score(
 
 
 def paired(images: list[Image], captions: list[str]) -> None:
-    """Each picture has a caption, and there is one. Raises NodeError."""
+    """Each picture has a caption, and there is one; all of them are pictures that can be judged. Raises NodeError."""
     if not images:
         raise NodeError("There are no pictures.", socket="images", expected="at least one picture", got="none")
     if len(images) != len(captions):
         raise NodeError(
             "Every picture needs a caption.", socket="captions", expected=f"{len(images)} captions", got=str(len(captions))
+        )
+    if broken := [number for number, image in enumerate(images) if not bool(image.isfinite().all())]:
+        raise NodeError(
+            f"{len(broken)} of {len(images)} pictures hold values that are no numbers.",
+            socket="images",
+            expected="values from 0 to 1",
+            got=f"NaN or infinity in picture {broken[0]}" + (f" and {len(broken) - 1} more" if len(broken) > 1 else ""),
+            hint="Whatever made them is broken, or computed in a precision that is too low for it.",
         )

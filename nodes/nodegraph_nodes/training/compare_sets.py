@@ -18,7 +18,7 @@ class Frechet(NamedTuple):
 
 class Kernel(NamedTuple):
     distance: Annotated[float, Field(description="Mean over subsets; about 0 for equal sets, and it may be below.")]
-    deviation: Annotated[float, Field(description="Over subsets.")]
+    deviation: Annotated[float, Field(description="Over subsets; 0 where there is one alone.")]
     note: Annotated[str, Field(description="What is to be said of this figure; empty: nothing.")]
 
 
@@ -50,6 +50,8 @@ def kernel_distance(
     note = ""
     if found.subset < subset:
         note = f"Subsets have {found.subset} pictures, for there are no more; figures by other sizes vary otherwise."
+    if found.subset == len(reference) == len(features):
+        note = f"{note} All of them are the whole sets, so the deviation says nothing; a smaller subset makes it speak.".strip()
     return Kernel(found.mean, found.deviation, note)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nodegraph import Context, Curve, NodeError, Plot, node
 from nodegraph.sdk.curve import check_curve
+from nodegraph_nodes.training.data.choosing import some
 from nodegraph_nodes.training.denoiser_training import denoiser_training
 from nodegraph_nodes.training.loop import plot_of, run_training
 from nodegraph_nodes.training.tasks.denoiser import ERROR
@@ -107,6 +108,7 @@ def train_denoiser(
     guidance_scale: Annotated[float, Field(ge=1, le=30, description="Of these drawings.")] = 4.0,
 ) -> DenoiserTraining:
     """Train a denoiser of an autoencoder's latents: the model that draws. Interrupted, it goes on where it was."""
+    validation = some(validation)
     widths = tuple(channels or _CHANNELS)
     settings = DenoiserSettings(
         conditioning=conditioning,

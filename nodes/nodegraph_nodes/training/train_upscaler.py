@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nodegraph import Context, ModelFile, NodeError, Plot, node
 from nodegraph_nodes.training.data import sizes
+from nodegraph_nodes.training.data.choosing import some
 from nodegraph_nodes.training.loop import Share, plot_of, run_training, train
 from nodegraph_nodes.training.losses import Perceptual, perceptual_distance
 from nodegraph_nodes.training.losses.pixels import PixelLoss
@@ -70,7 +71,7 @@ def train_upscaler(
     losses = UpscalerLosses(pixels, gradient_weight, perceptual_weight if perceptual != "none" else 0.0)
     inputs = {
         "data": data,
-        "validation": validation,
+        "validation": some(validation),
         "shape": {"channels": channels, "layers": layers, "scale": scale},
         "crop": crop,
         "reduction": reduction,
@@ -100,9 +101,9 @@ def upscaler_training(
 ) -> tuple[TrainedUpscaler, Tensor]:
     """The training itself, by one process or its part of it by one of several: the network, and what it makes of pictures."""
     device, chosen, scale = torch.device(context.device), UpscalerLosses(**losses), int(shape["scale"])
-    for socket, some in (("data", data), ("validation", validation)):
-        if some is not None:
-            _check(some, scale, socket)
+    for socket, pictures in (("data", data), ("validation", validation)):
+        if pictures is not None:
+            _check(pictures, scale, socket)
     distance = perceptual_distance(perceptual, lpips_weights) if chosen.perceptual else None
     torch.manual_seed(plan.seed)
     task = UpscalerTask(

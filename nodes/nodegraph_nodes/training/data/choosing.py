@@ -15,6 +15,11 @@ Together = Literal["picture", "subject", "group", "class"]
 """What stays on one side of a split: single pictures, or all that show the same."""
 
 
+def some(dataset: Dataset | None) -> Dataset | None:
+    """A data set, or None for an empty one: what is held out of few pictures, or of a share of 0."""
+    return dataset if dataset is not None and dataset.entries else None
+
+
 def split(dataset: Dataset, share: float, count: int, together: Together, seed: int) -> tuple[Dataset, Dataset]:
     """The rest, and `count` pictures (0: a share of them) that are held out; whole subjects, groups or classes where asked.
 

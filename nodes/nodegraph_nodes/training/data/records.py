@@ -101,7 +101,7 @@ def _rows(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
         rows = list(enumerate(listed, 1))
     else:
         rows = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):  # a caption may hold what splitlines() takes for an end, too
             if line.strip():
                 try:
                     rows.append((number, json.loads(line)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import tarfile
 import threading
@@ -59,7 +60,7 @@ class ZipSource:
                 return self._zip.read(item)
         except KeyError:
             raise UnreadablePicture(name, "it is not in the .zip file") from None
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, ValueError) as error:
             raise UnreadablePicture(name, f"it cannot be unpacked: {error}") from None
 
     def digest(self) -> str:
@@ -99,10 +100,17 @@ class FolderSource:
             raise UnreadablePicture(name, f"it cannot be read: {error}") from None
 
     def digest(self) -> str:
-        return _digest(f"{name}\0{(self._root / name).stat().st_size}" for name in self.names())
+        return _digest(f"{name}\0{self._size(name)}" for name in self.names())
 
     def close(self) -> None:
         pass
+
+    def _size(self, name: str) -> int:
+        """Of a file, -1 where there is none: a link that leads nowhere, or a file that has just gone."""
+        try:
+            return (self._root / name).stat().st_size
+        except OSError:
+            return -1
 
     def _inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._root)

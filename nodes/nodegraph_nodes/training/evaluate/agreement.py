@@ -20,10 +20,10 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
 
 
 def ranks(scores: Tensor, right: Sequence[int]) -> list[int]:
-    """The place of the right answer among all, from 1: [N, C] and N indices. Of equal scores the right one comes last."""
+    """The place of the right answer among all, from 1: [N, C] and N indices. Of equal scores, and of NaN, it comes last."""
     chosen = torch.tensor(list(right))[:, None]
     mine = scores.gather(1, chosen)
-    return ((scores >= mine).sum(1)).tolist()
+    return (~(scores < mine)).sum(1).tolist()
 
 
 def top(places: Sequence[int], count: int) -> float:

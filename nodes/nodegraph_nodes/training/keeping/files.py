@@ -18,7 +18,8 @@ from .naming import file_parts
 FileName = Annotated[
     str, Field(min_length=1, max_length=150, description="Of the file in the folder of models; it may begin with a folder.")
 ]
-Replace = Annotated[bool, Field(description="Replace a file of this name that holds something else.")]
+_CARDS = ("starter.json", "model_index.json")
+Replace = Annotated[bool, Field(description="Put it in the place of another that was made here.")]
 
 
 def keep_tensors(
@@ -29,9 +30,17 @@ def keep_tensors(
 
     parts = file_parts(name)
     file = context.models.joinpath(*parts[:-1], f"{parts[-1]}.safetensors")
+    _check_outside_of_models(context.models, file)
     if file.exists():
         if _holds(file, tensors, metadata):
             return file
+        if not _made_here(file):
+            raise NodeError(
+                f"There is a file {file.name!r} that was not made here; it is left as it is.",
+                socket="name",
+                got=str(file),
+                hint="Choose another name.",
+            )
         if not replace:
             raise NodeError(
                 f"There is a model {file.name!r} already, and it is another.",
@@ -46,6 +55,30 @@ def keep_tensors(
         raise NodeError(f"The model cannot be written: {error}", socket="name") from None
     context.log.info("%s is %.2f MB.", file, file.stat().st_size / 1e6)
     return file
+
+
+def _check_outside_of_models(models: Path, file: Path) -> None:
+    """A model's folder is no place for another's file. Raises NodeError."""
+    for folder in file.parents[: len(file.relative_to(models).parts) - 1]:
+        if any((folder / card).is_file() for card in _CARDS):
+            raise NodeError(
+                f"{folder.name!r} is the folder of a model, and holds nothing else.",
+                socket="name",
+                got=str(file),
+                hint="Choose another name.",
+            )
+
+
+def _made_here(file: Path) -> bool:
+    """Whether it was a keeping node that wrote a file: its metadata say so."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            said = opened.metadata() or {}
+    except (OSError, SafetensorError):
+        return False
+    return "nodegraph" in said or str(said.get("format")).startswith("nodegraph ")
 
 
 def _holds(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bool:

@@ -50,12 +50,18 @@ def place_model(models: Path, name: str, replace: bool, write: Callable[[Path], 
         return place
     except OSError as error:
         raise NodeError(
-            f"The model {name} cannot be written to {models}: {error.strerror or error}.",
+            f"The model {name} cannot be written to {models}: {_why(error)}.",
             socket="name",
             hint="Nothing was changed there. Make room and run again: what was trained is kept and is not done anew.",
         ) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, shutil.Error):  # of a copied folder: (from, to, why) of each file
+        return str(error.args[0][0][2])
+    return error.strerror or str(error)
 
 
 def _check_replaceable(place: Path, name: str, replace: bool) -> None:
