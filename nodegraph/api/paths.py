@@ -55,6 +55,11 @@ def cache_folder(data: Path) -> Path:
     return data / "cache"
 
 
+def scratch_folder(data: Path) -> Path:
+    """Where unfinished work lies, a folder for each result's key."""
+    return data / "scratch"
+
+
 def journal_file(data: Path) -> Path:
     """What past runs left behind: their nodes, times and thumbnails."""
     return data / "journal.sqlite"

@@ -15,7 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, roots, secrets_file, trust_file
+from nodegraph.api.paths import (
+    DISK_BYTES,
+    cache_folder,
+    data_folder,
+    journal_file,
+    roots,
+    scratch_folder,
+    secrets_file,
+    trust_file,
+)
 from nodegraph.engine import Engine, Freed, Library, RunOptions, RunResult
 from nodegraph.engine.engine import MEMORY_BYTES, Usage
 from nodegraph.graph import Catalog, Document, Plan, compile_document, installed_catalog
@@ -109,7 +118,7 @@ class Session:
                     disk=disk,
                     digests=digests,
                     roots=self.roots,
-                    scratch=self.data / "scratch",
+                    scratch=scratch_folder(self.data),
                     models=self.data / "models",
                     journal=Journal(journal_file(self.data)),
                     secrets=self.secrets,

@@ -8,14 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file
+from nodegraph.api.paths import DISK_BYTES, cache_folder, data_folder, journal_file, scratch_folder
 from nodegraph.cli.show import DONE, FAILED, print_json, print_problems, refuse, size, stderr, stdout
 from nodegraph.sdk.errors import InvalidWorkflow, PackError, Problem
 from nodegraph.store.disk import DiskInfo, DiskTier
 from nodegraph.store.journal import Journal, JournalInfo
+from nodegraph.store.unfinished import DAY, Work, forget_unfinished, unfinished
 
 if TYPE_CHECKING:
     from nodegraph.api.workflow import Workflow
+
+FORGOTTEN_DAYS = 30
+"""Unfinished work that nobody has touched for so long is removed by `gc`; `clear --all` takes what is untouched for one."""
 
 
 class Kept(NamedTuple):
@@ -52,6 +56,7 @@ def info_command(as_json: bool, data: Path | None) -> int:
     with _opened(root) as kept:
         disk, journal = kept.info(cache_folder(root))
         trouble = kept.trouble
+    left = unfinished(scratch_folder(root))
     if as_json:
         print_json(
             {
@@ -60,6 +65,7 @@ def info_command(as_json: bool, data: Path | None) -> int:
                 "budget_bytes": disk.budget_bytes,
                 "entries": disk.entries,
                 "types": [{"type": t.type, "entries": t.entries, "bytes": t.bytes, "seconds": t.seconds} for t in disk.types],
+                "unfinished": {"entries": len(left), "bytes": sum(work.nbytes for work in left)},
                 "thumbnails": {"entries": journal.thumbnails, "bytes": journal.thumbnail_bytes},
                 "journal": {
                     "bytes": journal.nbytes,
@@ -71,11 +77,11 @@ def info_command(as_json: bool, data: Path | None) -> int:
             }
         )
         return FAILED if trouble else DONE
-    _show_info(disk, journal)
+    _show_info(disk, journal, left)
     return _done(trouble)
 
 
-def _show_info(disk: DiskInfo, journal: JournalInfo) -> None:
+def _show_info(disk: DiskInfo, journal: JournalInfo, left: list[Work]) -> None:
     from nodegraph.cli.show import duration, table
 
     console = stdout()
@@ -85,15 +91,18 @@ def _show_info(disk: DiskInfo, journal: JournalInfo) -> None:
         for use in disk.types:
             rows.add_row(use.type or "(links to results)", str(use.entries), size(use.bytes), duration(use.seconds * 1e3))
         console.print(rows)
+    if left:
+        taken = size(sum(work.nbytes for work in left))
+        console.print(f"unfinished work of {_count(len(left), 'node')}, {taken}: it goes once they are done")
     console.print(f"{_count(journal.thumbnails, 'thumbnail')}, {size(journal.thumbnail_bytes)}")
     runs = f"{_count(journal.runs, 'run')} of {_count(journal.documents, 'workflow')}"
     console.print(f"journal: {runs}, {_count(journal.timings, 'timing')}, {size(journal.nbytes)}")
 
 
 def clear_command(as_json: bool, data: Path | None, yes: bool, everything: bool) -> int:
-    """Remove cached results; with `everything` thumbnails and what is remembered of past runs too."""
+    """Remove cached results; with `everything` thumbnails, unfinished work and what is remembered of past runs too."""
     root = data_folder(data)
-    what = "all cached results, thumbnails and past runs" if everything else "all cached results"
+    what = "all cached results, thumbnails, unfinished work and past runs" if everything else "all cached results"
     if not yes:
         if as_json or not sys.stdin.isatty():
             message = f"This would remove {what}, and nobody can be asked here."
@@ -108,6 +117,7 @@ def clear_command(as_json: bool, data: Path | None, yes: bool, everything: bool)
         freed = kept.disk.clear() if kept.disk is not None else 0
         if everything:
             freed += kept.journal.clear(thumbnails=True, runs=True)
+            freed += sum(work.nbytes for work in forget_unfinished(scratch_folder(root), DAY))
         trouble = kept.trouble
     if as_json:
         print_json({"freed_bytes": freed, "trouble": trouble or None})
@@ -117,11 +127,14 @@ def clear_command(as_json: bool, data: Path | None, yes: bool, everything: bool)
 
 
 def gc_command(as_json: bool, data: Path | None) -> int:
-    """Bring folder and index in line, and the budget to hold."""
-    with _opened(data_folder(data)) as kept:
+    """Bring folder and index in line, and the budget to hold; work that nobody went on with goes."""
+    root = data_folder(data)
+    with _opened(root) as kept:
         found = kept.disk.gc()._asdict() if kept.disk is not None else {}
         trouble = kept.trouble
-    freed = found.pop("freed_bytes", 0)
+    gone = forget_unfinished(scratch_folder(root), FORGOTTEN_DAYS * DAY)
+    freed = found.pop("freed_bytes", 0) + sum(work.nbytes for work in gone)
+    found["unfinished"] = len(gone)
     if as_json:
         print_json({**found, "freed_bytes": freed, "trouble": trouble or None})
         return FAILED if trouble else DONE
@@ -130,6 +143,10 @@ def gc_command(as_json: bool, data: Path | None) -> int:
         "adopted": ("file taken up into the index", "files taken up into the index"),
         "removed_files": ("file removed that is no result", "files removed that are no results"),
         "removed_entries": ("entry removed whose file is gone", "entries removed whose files are gone"),
+        "unfinished": (
+            f"node's unfinished work removed, untouched for {FORGOTTEN_DAYS} days",
+            f"nodes' unfinished work removed, untouched for {FORGOTTEN_DAYS} days",
+        ),
         "evicted": ("result evicted to keep to the budget", "results evicted to keep to the budget"),
     }
     told = [f"{count} {words[name][count != 1]}" for name, count in found.items() if count and name in words]

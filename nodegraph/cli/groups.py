@@ -30,7 +30,7 @@ def cache_info(json: Json = False, data: Data = None) -> None:
 @cache.command("clear")
 def cache_clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Thumbnails and what is remembered of past runs, too.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Thumbnails, unfinished work and past runs, too.")] = False,
     json: Json = False,
     data: Data = None,
 ) -> None:
@@ -42,7 +42,7 @@ def cache_clear(
 
 @cache.command("gc")
 def cache_gc(json: Json = False, data: Data = None) -> None:
-    """Check the cache's folder against its index, mend what is wrong, and keep to the budget."""
+    """Check the cache's folder against its index, mend what is wrong, keep to the budget; work left for 30 days goes."""
     from nodegraph.cli.cache import gc_command
 
     raise typer.Exit(gc_command(json, data))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,28 @@ def test_clear_all_removes_thumbnails_and_the_past_too(nodegraph: Nodegraph, tmp
     assert " freed." in nodegraph("cache", "clear", "--all", "--yes", "--data", tmp_path).stdout
     left = nodegraph("cache", "info", "--json", "--data", tmp_path).json
     assert (left["entries"], left["thumbnails"]["entries"], left["journal"]["runs"]) == (0, 0, 0)
+
+
+def leave(data: Path, key: str, days: float) -> Path:
+    """Work that nobody went on with for so many days."""
+    file = data / "scratch" / key / "checkpoint.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(50_000))
+    for path in (file, file.parent):
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    return file
+
+
+def test_unfinished_work_is_listed_and_goes_when_it_is_forgotten(nodegraph: Nodegraph, tmp_path: Path) -> None:
+    fresh, resting, forgotten = leave(tmp_path, "a", 0), leave(tmp_path, "b", 20), leave(tmp_path, "c", 40)
+    assert nodegraph("cache", "info", "--json", "--data", tmp_path).json["unfinished"] == {"entries": 3, "bytes": 150_000}
+    assert "unfinished work of 3 nodes, 150 kB: " in nodegraph("cache", "info", "--data", tmp_path).stdout
+    told = nodegraph("cache", "gc", "--data", tmp_path).stdout.splitlines()
+    assert told == ["1 node's unfinished work removed, untouched for 30 days.", "50 kB freed."]
+    assert (fresh.exists(), resting.exists(), forgotten.parent.exists()) == (True, True, False)
+    assert nodegraph("cache", "clear", "--yes", "--json", "--data", tmp_path).json["freed_bytes"] == 0
+    assert nodegraph("cache", "clear", "--all", "--yes", "--json", "--data", tmp_path).json["freed_bytes"] == 50_000
+    assert (fresh.exists(), resting.parent.exists()) == (True, False)  # what is fresh may be under way
 
 
 def test_gc_takes_up_and_removes_what_does_not_belong(nodegraph: Nodegraph, tmp_path: Path) -> None:
