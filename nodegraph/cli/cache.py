@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nodegraph.api.workflow import Workflow
 
 FORGOTTEN_DAYS = 30
-"""Unfinished work that nobody has touched for so long is removed by `gc`; `clear --all` takes what is untouched for one."""
+"""Unfinished work that nobody has touched for so long is removed by `gc`; `clear --all` takes what was not touched today."""
 
 
 class Kept(NamedTuple):
@@ -92,17 +92,17 @@ def _show_info(disk: DiskInfo, journal: JournalInfo, left: list[Work]) -> None:
             rows.add_row(use.type or "(links to results)", str(use.entries), size(use.bytes), duration(use.seconds * 1e3))
         console.print(rows)
     if left:
-        taken = size(sum(work.nbytes for work in left))
-        console.print(f"unfinished work of {_count(len(left), 'node')}, {taken}: it goes once they are done")
+        taken = f"unfinished work of {_count(len(left), 'node')}, {size(sum(work.nbytes for work in left))}"
+        console.print(f"{taken}; gc removes what is untouched for {FORGOTTEN_DAYS} days")
     console.print(f"{_count(journal.thumbnails, 'thumbnail')}, {size(journal.thumbnail_bytes)}")
     runs = f"{_count(journal.runs, 'run')} of {_count(journal.documents, 'workflow')}"
     console.print(f"journal: {runs}, {_count(journal.timings, 'timing')}, {size(journal.nbytes)}")
 
 
 def clear_command(as_json: bool, data: Path | None, yes: bool, everything: bool) -> int:
-    """Remove cached results; with `everything` thumbnails, unfinished work and what is remembered of past runs too."""
+    """Remove cached results; with `everything` thumbnails, past runs and the unfinished work of before today too."""
     root = data_folder(data)
-    what = "all cached results, thumbnails, unfinished work and past runs" if everything else "all cached results"
+    what = "all cached results" + (", thumbnails, past runs and work left unfinished for a day" if everything else "")
     if not yes:
         if as_json or not sys.stdin.isatty():
             message = f"This would remove {what}, and nobody can be asked here."

@@ -30,7 +30,7 @@ def cache_info(json: Json = False, data: Data = None) -> None:
 @cache.command("clear")
 def cache_clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Thumbnails, unfinished work and past runs, too.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Thumbnails, past runs and work left unfinished for a day, too.")] = False,
     json: Json = False,
     data: Data = None,
 ) -> None:

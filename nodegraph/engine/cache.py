@@ -253,14 +253,10 @@ class Cache:
         if self.disk is not None:
             await asyncio.to_thread(self.disk.clear)
 
-    @property
-    def keeps_on_disk(self) -> bool:
-        return self.behind is not None
-
     async def is_written(self, key: str) -> bool:
-        """Whether a result that was kept is on disk, once all that waits is written. Without a disk it is where it can be."""
+        """Whether a result that was kept is on disk, once all that waits is written."""
         await self.drain()
-        return self.disk is None or await asyncio.to_thread(self.disk.kind, key) is not None
+        return self.disk is not None and await asyncio.to_thread(self.disk.kind, key) is not None
 
     async def drain(self) -> None:
         """Wait until everything that waits to be written is on disk."""

@@ -311,9 +311,9 @@ class Engine:
         if outcome.values is not None and outcome.pending is None and not call.node.is_async:
             self.costs.learn(call.spec, outcome.cost)
         outcome = self.keep(call, outcome)
-        if outcome.result is not None and call.node.context_parameter is not None:
+        if outcome.result is not None and outcome.result.durable and call.node.context_parameter is not None:
             scratch = scratch_of(self, call)
-            if scratch is not None and scratch.is_dir() and (outcome.result.durable or not self.cache.keeps_on_disk):
+            if scratch is not None and scratch.is_dir():
                 self._done_scratch[scratch] = call.key
                 self.spawn(self._clear_up(scratch, call.key))
         call.run.take(call, outcome)
@@ -323,7 +323,7 @@ class Engine:
     async def _clear_up(self, scratch: Path, key: str) -> None:
         """What is done need not be resumed: once a result is on disk, the unfinished work that it came from goes.
 
-        Where it could not be written the work stays, to be taken up again. Without a disk there is nothing to wait for.
+        Where it could not be written the work stays, to be taken up again.
         """
         if await self.cache.is_written(key):
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)

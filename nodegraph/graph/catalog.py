@@ -113,7 +113,7 @@ def installed_catalog(cache: Path) -> Catalog:
     together = _described(unread) if len(unread) > 1 else {}
     for name in unread:
         try:
-            parts[name] = together.get(name) or _described_alone(name)
+            parts[name] = _sound(together.get(name) or _described_alone(name))
             _keep(files[name], name, parts[name])
         except PackError as error:
             broken[name] = str(error)
@@ -136,7 +136,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _described(names: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Packs' descriptions by name, from one process that imports them all; without those that it could not import."""
+    """Packs' descriptions by name, or why there is none, from one process that imports them all: as far as it comes."""
     found = dict[str, dict[str, Any]]()
     with contextlib.suppress(ValueError):  # a process that ended within a line
         for line in _describe(names).stdout.splitlines():
@@ -146,11 +146,18 @@ def _described(names: Collection[str]) -> dict[str, dict[str, Any]]:
 
 
 def _described_alone(name: str) -> dict[str, Any]:
-    """A pack's description, from a process of its own. Raises PackError with the trace of why there is none."""
+    """A pack's description, from a process of its own, or why there is none. Raises PackError where that process was ended."""
     done = _describe([name])
     if done.returncode != 0:
         raise PackError(done.stderr.strip() or f"describing pack {name!r} ended with exit code {done.returncode}")
     part: dict[str, Any] = json.loads(done.stdout)
+    return part
+
+
+def _sound(part: dict[str, Any]) -> dict[str, Any]:
+    """A description. Raises PackError with the trace of why there is none."""
+    if "error" in part:
+        raise PackError(part["error"])
     return part
 
 

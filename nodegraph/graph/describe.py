@@ -1,6 +1,6 @@
 """`python -m nodegraph.graph.describe PACK...` imports packs and prints their parts of the catalog, a line each.
 
-Of several packs, those that cannot be imported are left out; a single one then ends the process with the trace of why.
+Of a pack that cannot be imported the line says why.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 
 from nodegraph.graph.catalog import describe
@@ -28,8 +29,7 @@ def _lines(names: list[str]) -> Iterator[str]:
         try:
             yield json.dumps(describe(load_pack(points[name])))
         except Exception:
-            if len(names) == 1:
-                raise
+            yield json.dumps({"pack": name, "error": traceback.format_exc().strip()})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ A bare `Context()` works without an engine, so that a node stays callable as a p
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ class Context:
         if self.scratch_root is None:
             self.scratch_root = Path(tempfile.mkdtemp(prefix="nodegraph-"))
         self.scratch_root.mkdir(parents=True, exist_ok=True)
+        os.utime(self.scratch_root)  # work that is gone on with is not forgotten, even before it writes anything
         return self.scratch_root
 
     @property

@@ -98,15 +98,17 @@ def leave(data: Path, key: str, days: float) -> Path:
 
 
 def test_unfinished_work_is_listed_and_goes_when_it_is_forgotten(nodegraph: Nodegraph, tmp_path: Path) -> None:
-    fresh, resting, forgotten = leave(tmp_path, "a", 0), leave(tmp_path, "b", 20), leave(tmp_path, "c", 40)
+    fresh, resting, forgotten = (leave(tmp_path, key * 40, days) for key, days in (("a", 0), ("b", 20), ("c", 40)))
+    foreign = leave(tmp_path, "my-thesis", 400)
     assert nodegraph("cache", "info", "--json", "--data", tmp_path).json["unfinished"] == {"entries": 3, "bytes": 150_000}
-    assert "unfinished work of 3 nodes, 150 kB: " in nodegraph("cache", "info", "--data", tmp_path).stdout
+    assert "unfinished work of 3 nodes, 150 kB; " in nodegraph("cache", "info", "--data", tmp_path).stdout
     told = nodegraph("cache", "gc", "--data", tmp_path).stdout.splitlines()
     assert told == ["1 node's unfinished work removed, untouched for 30 days.", "50 kB freed."]
     assert (fresh.exists(), resting.exists(), forgotten.parent.exists()) == (True, True, False)
     assert nodegraph("cache", "clear", "--yes", "--json", "--data", tmp_path).json["freed_bytes"] == 0
     assert nodegraph("cache", "clear", "--all", "--yes", "--json", "--data", tmp_path).json["freed_bytes"] == 50_000
     assert (fresh.exists(), resting.parent.exists()) == (True, False)  # what is fresh may be under way
+    assert foreign.exists()
 
 
 def test_gc_takes_up_and_removes_what_does_not_belong(nodegraph: Nodegraph, tmp_path: Path) -> None:

@@ -359,6 +359,14 @@ def test_variants_with_further_input_channels_are_refused_in_words(models, tmp_p
         describe_model(tmp_path / "fill", "digest")
 
 
+def test_an_autoencoder_of_other_latents_is_refused_in_words(models, tmp_path):
+    shutil.copytree(models["sd3"], tmp_path / "mixed")
+    config = tmp_path / "mixed/vae/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"latent_channels": 4}))
+    with pytest.raises(BrokenModel, match=r"autoencoder makes latents of 4 channels, and the rest reads 16\."):
+        describe_model(tmp_path / "mixed", "digest")
+
+
 @pytest.mark.parametrize("model", ["sd3", "dev"])
 def test_files_with_parts_missing_are_refused_in_words(models, tmp_path, model):
     tensors, path = load_file(models[f"{model}.safetensors"]), tmp_path / "cut.safetensors"

@@ -162,6 +162,22 @@ def test_a_damaged_description_is_made_again(tmp_path: Path, described: list[lis
     assert described == [["a", "b"], ["a"]]
 
 
+def test_packs_that_cannot_be_imported_are_asked_for_once(
+    tmp_path: Path, described: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = catalog_module.subprocess.run
+
+    def run(arguments: list[str], **options: Any) -> Any:
+        asked(arguments, **options)
+        lines = [json.dumps({"pack": name, "error": f"no {name}"}) for name in arguments[3:]]
+        return subprocess.CompletedProcess(arguments, 0, "\n".join(lines), "")
+
+    monkeypatch.setattr(catalog_module.subprocess, "run", run)
+    assert installed_catalog(tmp_path).broken == {"a": "no a", "b": "no b"}
+    assert described == [["a", "b"]]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("printed", ["", '{"pack": "a", "no', '{"pack": "a", "nodes": [], "sockets": [], "migrations": []}'])
 def test_what_a_process_that_ends_early_leaves_out_is_described_alone(
     tmp_path: Path, described: list[list[str]], monkeypatch: pytest.MonkeyPatch, printed: str

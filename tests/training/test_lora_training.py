@@ -206,6 +206,15 @@ def test_nothing_that_was_not_made_here_is_replaced(trained, tmp_path):
     with pytest.raises(NodeError, match="not made here"):
         keep_lora(here, made.lora, "foreign", replace=True)
     assert foreign.read_bytes() == before
+    for link, target in (("away", tmp_path), ("inside", model / "unet"), ("gone.safetensors", tmp_path / "no.safetensors")):
+        (here.models / link).symlink_to(target)
+    (model / "model_index.json").write_text("{}")
+    for name in ("away/new", "inside/new", "gone"):
+        with pytest.raises(NodeError, match=r"A link leads|the folder of a model") as caught:
+            keep_lora(here, made.lora, name, replace=True)
+        assert caught.value.socket == "name"
+    assert not list(tmp_path.glob("*.safetensors"))
+    assert not list(model.rglob("*.safetensors"))
     assert Path(keep_lora(here, made.lora, "folder/new").path) == here.models / "folder" / "new.safetensors"
 
 

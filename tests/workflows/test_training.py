@@ -59,6 +59,8 @@ def test_a_name_that_cannot_be_kept_by_is_refused_before_a_training_begins(sessi
         run(session, workflow, name="../mine")
     (problem,) = caught.value.problems
     assert (problem.socket, problem.got) == ("name", "../mine")
+    with pytest.raises(nodegraph.InvalidWorkflow, match="name"):  # 202 bytes, which with an ending not every disk takes
+        run(session, workflow, name="ж" * 101)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pydantic import Field
 from nodegraph import Context, NodeError, node
 from nodegraph_nodes.diffusion.families import ModelError, describe_autoencoder, describe_model
 from nodegraph_nodes.training.keeping import (
+    Replace,
     Weights,
     card_of,
     curves_of,
@@ -25,7 +26,6 @@ from nodegraph_nodes.training.keeping import (
 from nodegraph_nodes.types import Autoencoder, Denoiser, Image, TextEncoder, TrainedAutoencoder, TrainedDenoiser
 
 Name = Annotated[str, Field(min_length=1, max_length=100, description="Of the model's folder in the models folder.")]
-Replace = Annotated[bool, Field(description="Put it in the place of another that was made here.")]
 HowStored = Annotated[
     Weights, Field(description="float16 is half as large as float32; int8, one scale per row, a quarter, and less exact.")
 ]

@@ -11,9 +11,9 @@ from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from .assemble import fill, skeleton
 from .classes import LABEL, Classes, label_names
+from .coders import autoencoder_of, downscale_of, load_vae, plain_preview
 from .errors import NotPrompted
 from .family import Family, Recipes
-from .flow_parts import autoencoder_of, downscale_of, load_vae, plain_preview
 from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
 from .on_device import OnDevice
@@ -55,7 +55,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             square=True,
         ),
         TextEncoder(NAME, path, digest, precision),
-        autoencoder_of(NAME, source, vae, 0.18215, precision),
+        autoencoder_of(NAME, source, vae, channels, 0.18215, precision),
     )
 
 

@@ -14,18 +14,10 @@ from torch import Tensor
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from . import flux_names
+from .coders import autoencoder_of, downscale_of, load_vae, plain_preview
 from .errors import BrokenModel
 from .family import Family, Recipes
-from .flow_parts import (
-    autoencoder_of,
-    downscale_of,
-    flow_process,
-    load_transformer,
-    load_vae,
-    plain_preview,
-    transformer_config,
-    vae_config,
-)
+from .flow_parts import flow_process, load_transformer, transformer_config, vae_config
 from .joint_text import CLIP_L, CLIP_L_PREFIX, FluxTextEncoder, load_clip, load_t5
 from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
@@ -83,7 +75,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             precision=precision,
         ),
         TextEncoder(NAME, path, digest, precision),
-        autoencoder_of(NAME, source, vae, _SCALE, precision),
+        autoencoder_of(NAME, source, vae, channels, _SCALE, precision),
     )
 
 

@@ -16,9 +16,9 @@ from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder,
 from . import ldm_names
 from .assemble import fill, skeleton
 from .classes import Classes, known_classes
+from .coders import autoencoder_of, downscale_of, plain_preview
 from .errors import BrokenModel, NotPrompted
 from .family import Family, Recipes
-from .flow_parts import autoencoder_of, downscale_of, plain_preview
 from .ldm_networks import LDMDenoiser, LDMTextEncoder
 from .networks import KLAutoencoder
 from .parts import Piece, check_part, has_weights, part_config, part_tensors, read_pieces, reads
@@ -97,7 +97,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             conditioning=conditioning,
         ),
         TextEncoder(NAME, path, digest, precision),
-        autoencoder_of(NAME, source, vqvae, 0.18215, precision),
+        autoencoder_of(NAME, source, vqvae, channels, 0.18215, precision),
     )
 
 

@@ -14,17 +14,9 @@ from torch import Tensor
 from nodegraph_nodes.types import Autoencoder, Denoiser, Precision, TextEncoder
 
 from . import sd3_names
+from .coders import autoencoder_of, downscale_of, load_vae, plain_preview
 from .family import Family, Recipes
-from .flow_parts import (
-    autoencoder_of,
-    downscale_of,
-    flow_process,
-    load_transformer,
-    load_vae,
-    plain_preview,
-    transformer_config,
-    vae_config,
-)
+from .flow_parts import flow_process, load_transformer, transformer_config, vae_config
 from .joint_text import CLIP_G, CLIP_G_PREFIX, CLIP_L, CLIP_L_PREFIX, SD3TextEncoder, load_clip, load_t5
 from .loaded import Hints, Prompts
 from .networks import KLAutoencoder
@@ -71,7 +63,7 @@ def describe(source: ModelSource, precision: Precision) -> Recipes:
             largest_side=int(config["pos_embed_max_size"]) * patch * downscale,
         ),
         TextEncoder(NAME, path, digest, precision),
-        autoencoder_of(NAME, source, vae, _SCALE, precision),
+        autoencoder_of(NAME, source, vae, channels, _SCALE, precision),
     )
 
 

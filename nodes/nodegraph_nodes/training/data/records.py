@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from nodegraph import NodeError
+
+_ENDS = re.compile(r"\r\n|\r|\n")  # of lines: a caption may hold what str.splitlines takes for an end, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def _rows(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
         rows = list(enumerate(listed, 1))
     else:
         rows = []
-        for number, line in enumerate(text.split("\n"), 1):  # a caption may hold what splitlines() takes for an end, too
+        for number, line in enumerate(_ENDS.split(text), 1):
             if line.strip():
                 try:
                     rows.append((number, json.loads(line)))

@@ -30,7 +30,7 @@ def keep_tensors(
 
     parts = file_parts(name)
     file = context.models.joinpath(*parts[:-1], f"{parts[-1]}.safetensors")
-    _check_outside_of_models(context.models, file)
+    _check_place(context.models, file)
     if file.exists():
         if _holds(file, tensors, metadata):
             return file
@@ -57,9 +57,12 @@ def keep_tensors(
     return file
 
 
-def _check_outside_of_models(models: Path, file: Path) -> None:
-    """A model's folder is no place for another's file. Raises NodeError."""
-    for folder in file.parents[: len(file.relative_to(models).parts) - 1]:
+def _check_place(models: Path, file: Path) -> None:
+    """A file lies below the folder of models, where no link leads out of it, and in no model's own folder. Raises NodeError."""
+    root, place = models.resolve(), file.parent.resolve()
+    if file.is_symlink() or not place.is_relative_to(root):
+        raise NodeError("A link leads from there to somewhere else.", socket="name", got=str(file), hint="Choose another name.")
+    for folder in (place, *place.parents)[: len(place.relative_to(root).parts)]:
         if any((folder / card).is_file() for card in _CARDS):
             raise NodeError(
                 f"{folder.name!r} is the folder of a model, and holds nothing else.",

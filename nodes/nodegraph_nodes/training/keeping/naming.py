@@ -10,6 +10,8 @@ from nodegraph import NodeError, Problem
 
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PART = re.compile(r"\w[\w .()+-]*")
+_LONGEST = 200
+"""Bytes of a name that every file system takes, with an ending and what is put behind it while it is written."""
 
 
 def check_folder_name(name: str) -> None:
@@ -26,6 +28,10 @@ def file_parts(name: str) -> list[str]:
     if not all(_PART.fullmatch(part) for part in parts):
         raise NodeError(
             "This is no name for a file.", socket="name", expected="letters, digits, spaces and _ - . ( ) +", got=name
+        )
+    if any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST for part in parts):
+        raise NodeError(
+            "This name is too long for a file.", socket="name", expected=f"at most {_LONGEST} bytes", got=name[:100]
         )
     return parts
 
